@@ -32,8 +32,7 @@ func TestAGreedySiteFillsNoDisk(t *testing.T) {
 		defer client.CloseIdleConnections()
 		for ctx.Err() == nil {
 			status, err := bad.Post(ctx, client, api.PathUploads, api.UploadRequest{
-				Envelope: id.Random128[id.Envelope](), Size: parts * spool.PartSize,
-				CRC32C: make([]uint32, parts)})
+				Envelope: id.Random128[id.Envelope](), Size: parts * spool.PartSize})
 			if err == nil && status == http.StatusInsufficientStorage {
 				refused.Add(1)
 			}

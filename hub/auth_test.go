@@ -181,8 +181,7 @@ func ownersThings(t *testing.T, q *headquarters, c callers) map[string]wireReque
 		t.Fatal(err)
 	}
 	d := c.owner.take()
-	upload := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1,
-		CRC32C: []uint32{1}}
+	upload := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1}
 	if _, err := c.owner.OpenUpload(t.Context(), upload); err != nil {
 		t.Fatal(err)
 	}

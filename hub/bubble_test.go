@@ -162,7 +162,7 @@ func TestATrickleIsCutOff(t *testing.T) {
 		b := ready()
 		defer b.server.Close()
 		envelope := id.Random128[id.Envelope]()
-		b.hub.uploads.put("FL-LAB", envelope, upload{staging: swallowing{}, parts: 1, size: 60_000})
+		b.hub.uploads.put("FL-LAB", envelope, upload{staging: swallowing{}, size: 60_000})
 		for _, request := range []string{"POST " + api.PathResolve, "PUT " + api.PathUploads + "/" +
 			string(envelope) + "/0"} {
 			c := b.dial(t)
@@ -194,7 +194,7 @@ func TestATrickleIsCutOff(t *testing.T) {
 // swallowing is an upload that takes every part there is.
 type swallowing struct{ spool.Staging }
 
-func (swallowing) Put(_ context.Context, _ int, r io.Reader) error {
+func (swallowing) Put(_ context.Context, _ int, _ uint32, r io.Reader) error {
 	_, err := io.Copy(io.Discard, r)
 	return err
 }

@@ -22,7 +22,6 @@ type endpoint struct {
 const (
 	penalty     = 100 * time.Millisecond
 	smallBody   = 64 << 10
-	uploadBody  = 1 << 20                 // a checksum for each part of the largest envelope
 	publishBody = 2<<20 + spool.SmallSize // checksums, 256 messages, and the ciphertext
 	partBody    = spool.PartSize
 )
@@ -35,7 +34,7 @@ func endpoints() []endpoint {
 		{http.MethodPost, api.PathRenew, joined, smallBody, jsonBody((*call).renew)},
 		{http.MethodPut, api.PathKey, member, smallBody, jsonBody((*call).putKey)},
 		{http.MethodPost, api.PathResolve, sender, smallBody, jsonBody((*call).resolve)},
-		{http.MethodPost, api.PathUploads, sender, uploadBody, jsonBody((*call).openUpload)},
+		{http.MethodPost, api.PathUploads, sender, smallBody, jsonBody((*call).openUpload)},
 		{http.MethodPut, api.PathUploads + "/{envelope}/{part}", sender, partBody, (*call).putPart},
 		{http.MethodDelete, api.PathUploads + "/{envelope}", sender, 0, (*call).abortUpload},
 		{http.MethodPost, api.PathPublish, sender, publishBody, (*call).publish},

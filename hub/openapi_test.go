@@ -173,6 +173,8 @@ func (d *document) parameters(e endpoint) {
 		"'^[0-9a-f]{32}$'}}")
 	if strings.Contains(e.path, "{part}") {
 		d.line(4, "- {name: part, in: path, required: true, schema: {type: integer, minimum: 0}}")
+		d.line(4, "- {name: %s, in: query, required: true, schema: {type: integer, minimum: 0, "+
+			"maximum: 4294967295}}", api.QueryCRC32C)
 	}
 }
 

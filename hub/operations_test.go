@@ -51,7 +51,7 @@ var operations = withAdminCalls(map[string]operation{
 		codes: []api.Code{api.CodeNotAllowed, api.CodeConflict, api.CodeFull, api.CodeQuota,
 			api.CodeOnHold}},
 	"PUT " + api.PathUploads +
-		"/{envelope}/{part}": {summary: "Store one part durably. Repeating it is harmless.",
+		"/{envelope}/{part}": {summary: "Store one part durably, or replace it by another one.",
 		raw: "The part: 16 MiB, the last one may be shorter. Content-Length is required.",
 		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound, api.CodeChecksum, api.CodeDisplaced,
 			api.CodeFull, api.CodeQuota, api.CodeOnHold}},

@@ -182,14 +182,18 @@ func checkRecipients(sites []id.Site) error {
 
 func checkSize(size int64, sums []uint32) error {
 	if size < 1 || size > spool.MaxSize {
-		return problem(api.CodeTooLarge, "an envelope has 1 to %d bytes, not %d",
-			int64(spool.MaxSize), size)
+		return tooLarge(size)
 	}
 	if parts := (size + spool.PartSize - 1) / spool.PartSize; int64(len(sums)) != parts {
 		return problem(api.CodeInvalid, "%d bytes have %d parts, and there are %d checksums", size,
 			parts, len(sums))
 	}
 	return nil
+}
+
+func tooLarge(size int64) error {
+	return problem(api.CodeTooLarge, "an envelope has 1 to %d bytes, not %d", int64(spool.MaxSize),
+		size)
 }
 
 // checkMessages checks ids, uids and times. It accepts any well-formed label of the sender and any

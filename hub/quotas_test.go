@@ -189,8 +189,7 @@ func TestUploadQuotas(t *testing.T) {
 	lab := q.lab("FL-LAB")
 	q.centre("CA-RC", "#")
 	content := make([]byte, spool.SmallSize+1)
-	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: int64(len(content)),
-		CRC32C: checksums(content)}
+	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: int64(len(content))}
 	if _, err := lab.OpenUpload(t.Context(), up); err != nil {
 		t.Fatal(err)
 	}
@@ -231,12 +230,11 @@ func testRemovalFrees(t *testing.T, wrap func(Store) Store) {
 	sent := lab.send(key("fl-lab.dat"), "x")
 	part := make([]byte, spool.PartSize)
 	sum := checksums(part)[0]
-	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: 5 * spool.PartSize,
-		CRC32C: []uint32{sum, sum, sum, sum, sum}}
+	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: 5 * spool.PartSize}
 	if _, err := lab.OpenUpload(t.Context(), up); err != nil {
 		t.Fatal(err)
 	}
-	if err := lab.PutPart(t.Context(), up.Envelope, 0, bytes.NewReader(part),
+	if err := lab.PutPart(t.Context(), up.Envelope, 0, sum, bytes.NewReader(part),
 		spool.PartSize); err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +298,7 @@ func TestACallOfARemovedSite(t *testing.T) {
 	_, err = c.commit(api.PublishRequest{}, nil)
 	wantCode(t, err, api.CodeRemoved)
 	err = c.openUpload(api.UploadRequest{Envelope: id.Random128[id.Envelope](),
-		Size: spool.SmallSize + 1, CRC32C: []uint32{1}})
+		Size: spool.SmallSize + 1})
 	wantCode(t, err, api.CodeRemoved)
 	q.join("FL-LAB", config.RoleSend)
 	wantCode(t, c.stillAdmitted(q.hub.dir.view()), api.CodeOtherKey)

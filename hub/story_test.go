@@ -83,12 +83,13 @@ func TestLargeEnvelope(t *testing.T) {
 		return content[n*spool.PartSize : min((n+1)*spool.PartSize, len(content))]
 	}
 	put := func(n int, data []byte) error {
-		return lab.PutPart(t.Context(), in.Envelope, n, bytes.NewReader(data), int64(len(data)))
+		return lab.PutPart(t.Context(), in.Envelope, n, in.CRC32C[min(n, 2)],
+			bytes.NewReader(data), int64(len(data)))
 	}
 	open := func(want ...int) {
 		t.Helper()
 		up, err := lab.OpenUpload(t.Context(), api.UploadRequest{Envelope: in.Envelope,
-			Size: in.Size, CRC32C: in.CRC32C})
+			Size: in.Size})
 		if err != nil || !slices.Equal(up.Missing, want) {
 			t.Fatalf("missing %v, %v; want %v", up.Missing, err, want)
 		}
@@ -109,6 +110,14 @@ func TestLargeEnvelope(t *testing.T) {
 	q.restart()
 	wantCode(t, put(1, part(1)), api.CodeNotFound)
 	open(1)
+	other := bytes.Clone(part(1))
+	other[0]++ // of a former seal: it is replaced
+	if err := lab.PutPart(t.Context(), in.Envelope, 1, checksums(other)[0], bytes.NewReader(other),
+		spool.PartSize); err != nil {
+		t.Fatal(err)
+	}
+	_, err = lab.Publish(t.Context(), in, nil)
+	wantCode(t, err, api.CodeConflict)
 	if err := put(1, part(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -145,11 +154,11 @@ func TestLargeEnvelope(t *testing.T) {
 func (s *station) upload(address id.Address, content []byte) api.PublishRequest {
 	s.q.t.Helper()
 	in := s.head(address, content)
-	_, err := s.OpenUpload(s.q.t.Context(), api.UploadRequest{Envelope: in.Envelope, Size: in.Size,
-		CRC32C: in.CRC32C})
+	_, err := s.OpenUpload(s.q.t.Context(), api.UploadRequest{Envelope: in.Envelope, Size: in.Size})
 	for n := 0; err == nil && n < len(in.CRC32C); n++ {
 		part := content[n*spool.PartSize : min((n+1)*spool.PartSize, len(content))]
-		err = s.PutPart(s.q.t.Context(), in.Envelope, n, bytes.NewReader(part), int64(len(part)))
+		err = s.PutPart(s.q.t.Context(), in.Envelope, n, in.CRC32C[n],
+			bytes.NewReader(part), int64(len(part)))
 	}
 	if err == nil {
 		_, err = s.Publish(s.q.t.Context(), in, nil)
@@ -178,8 +187,7 @@ func (s *station) read(d api.Delivery, offset, length int64) []byte {
 func TestAbortForgetsAnUpload(t *testing.T) {
 	q := openHeadquarters(t)
 	lab := q.lab("FL-LAB")
-	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1,
-		CRC32C: []uint32{1}}
+	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1}
 	if _, err := lab.OpenUpload(t.Context(), up); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +196,7 @@ func TestAbortForgetsAnUpload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	up.CRC32C[0] = 2 // another upload under the same name, which would conflict with the old one
+	up.Size++ // another upload under the same name, which would conflict with the old one
 	if _, err := lab.OpenUpload(t.Context(), up); err != nil {
 		t.Error(err)
 	}

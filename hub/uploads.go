@@ -29,7 +29,6 @@ type uploads struct {
 
 type upload struct {
 	staging spool.Staging
-	parts   int
 	size    int64
 	used    time.Time
 }
@@ -90,8 +89,8 @@ func (c *call) openUpload(in api.UploadRequest) error {
 	if _, err := id.Parse128[id.Envelope](string(in.Envelope)); err != nil {
 		return err
 	}
-	if err := checkSize(in.Size, in.CRC32C); err != nil {
-		return err
+	if in.Size > spool.MaxSize {
+		return tooLarge(in.Size)
 	}
 	if in.Size <= spool.SmallSize {
 		return problem(api.CodeInvalid, "an envelope of at most %d bytes is published in one "+
@@ -103,14 +102,12 @@ func (c *call) openUpload(in api.UploadRequest) error {
 		return err
 	}
 	staging, err := c.hub.spool.Stage(c.r.Context(),
-		spool.Upload{Sender: c.caller.Name, Envelope: in.Envelope, Size: in.Size,
-			CRC32C: in.CRC32C})
+		spool.Upload{Sender: c.caller.Name, Envelope: in.Envelope, Size: in.Size})
 	if err != nil {
 		return err
 	}
 	missing := staging.Missing()
-	c.hub.uploads.put(c.caller.Name, in.Envelope, upload{staging, len(in.CRC32C), in.Size,
-		c.hub.now()})
+	c.hub.uploads.put(c.caller.Name, in.Envelope, upload{staging, in.Size, c.hub.now()})
 	c.log.Info("upload opened", "envelope", in.Envelope, "size", in.Size, "missing", len(missing))
 	return c.reply(api.UploadState{Missing: append([]int{}, missing...)})
 }
@@ -129,8 +126,12 @@ func (c *call) putPart() error {
 		return problem(api.CodeNotFound, "this upload is not open; open it (again)")
 	}
 	part, err := strconv.Atoi(c.r.PathValue("part"))
-	if err != nil || part < 0 || part >= up.parts {
-		return problem(api.CodeInvalid, "the upload has the parts 0 to %d", up.parts-1)
+	if last := int((up.size - 1) / spool.PartSize); err != nil || part < 0 || part > last {
+		return problem(api.CodeInvalid, "the upload has the parts 0 to %d", last)
+	}
+	sum, err := strconv.ParseUint(c.r.URL.Query().Get(api.QueryCRC32C), 10, 32)
+	if err != nil {
+		return problem(api.CodeInvalid, "a part comes with its checksum in %s", api.QueryCRC32C)
 	}
 	size := min(spool.PartSize, up.size-int64(part)*spool.PartSize)
 	if c.r.ContentLength != size {
@@ -143,7 +144,7 @@ func (c *call) putPart() error {
 	}
 	defer give()
 	body := &heardReader{r: c.pacedBody(size)}
-	if err := up.staging.Put(c.r.Context(), part, body); err != nil {
+	if err := up.staging.Put(c.r.Context(), part, uint32(sum), body); err != nil {
 		if body.err != nil && body.err != io.EOF {
 			return fmt.Errorf("%w: part %d: %w", errCut, part, body.err)
 		}

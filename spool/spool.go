@@ -71,18 +71,18 @@ type Spool interface {
 	// and at most LookAhead beside them: ErrFull when the disk would fall below its reserve, and
 	// ErrQuota when that passes a quota. Without a new part it expires after UploadIdle; reopening
 	// it prolongs nothing. The newest caller wins: an older Staging answers ErrDisplaced from then
-	// on. Another size or other checksums under the same name: ErrConflict. An envelope that is
-	// already published: a Staging with nothing missing. Without size and checksums it reopens an
-	// open upload only, else ErrNotFound.
+	// on. Another size under the same name: ErrConflict. An envelope that is already published: a
+	// Staging with nothing missing. Without a size it reopens an open upload only, else
+	// ErrNotFound.
 	Stage(ctx context.Context, up Upload) (Staging, error)
 
 	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit
 	// with its metadata. The ciphertext comes from Content when Size is at most SmallSize, and
-	// otherwise from a complete Staging (else ErrUnstaged). The same id, size, checksums and
-	// metadata again: the same answer, even after the envelope has become final. Anything else
-	// under the same id, from any sender: ErrConflict. No room: ErrFull. Over a quota of the
-	// sender, of a queue or of the spool: ErrQuota; a repetition passes every quota. A delivery to
-	// no queue is ErrInvalid.
+	// otherwise from a complete Staging (else ErrUnstaged) with exactly these checksums (else
+	// ErrConflict). The same id, size, checksums and metadata again: the same answer, even after
+	// the envelope has become final. Anything else under the same id, from any sender: ErrConflict.
+	// No room: ErrFull. Over a quota of the sender, of a queue or of the spool: ErrQuota; a
+	// repetition passes every quota. A delivery to no queue is ErrInvalid.
 	Publish(ctx context.Context, e Envelope) (Published, error)
 
 	// Known returns the state of each envelope of the sender, in the order asked, with the outcomes
@@ -155,19 +155,20 @@ type Spool interface {
 type Upload struct {
 	Sender   id.Site
 	Envelope id.Envelope
-	Size     int64    // bytes, more than SmallSize, at most MaxSize
-	CRC32C   []uint32 // of each part, Castagnoli
+	Size     int64 // bytes, more than SmallSize, at most MaxSize
 }
 
 // Staging is one caller's hold on an upload. Its methods may be called concurrently.
 type Staging interface {
 	// Missing lists the parts that are not durable yet, in order.
 	Missing() []int
-	// Put stores one part; nil means it is durable. Repeating a part is harmless. ErrChecksum when
-	// the bytes are not the announced ones, or too few or too many: the part stays missing. An
-	// upload receives at most LookAhead bytes at once; another call waits. ErrFull and ErrQuota as
-	// for Stage, before a byte is read.
-	Put(ctx context.Context, part int, r io.Reader) error
+	// Put stores one part with its CRC-32C (Castagnoli); nil means it is durable. Repeating a part
+	// is harmless. A durable part of another checksum is replaced: it is missing from the first
+	// new byte on. ErrChecksum when the bytes do not match the checksum, or are too few or too
+	// many: the part is missing then, unless it was a repetition. An upload receives at most
+	// LookAhead bytes at once; another call waits. ErrFull and ErrQuota as for Stage, before a byte
+	// is read.
+	Put(ctx context.Context, part int, sum uint32, r io.Reader) error
 	// Abort forgets the upload and frees its space. After Publish it does nothing.
 	Abort(ctx context.Context) error
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"os"
@@ -34,7 +35,7 @@ type modelHub struct {
 	mu          sync.Mutex // guards the fields below
 	incarnation id.Incarnation
 	published   map[id.Envelope]api.PublishRequest
-	parts       map[id.Envelope]map[int]bool
+	parts       map[id.Envelope]map[int]uint32
 	calls       int
 	dieAt       int // the number of a call; 0: none
 	before      bool
@@ -74,8 +75,8 @@ func (h *modelHub) Resolve(ctx context.Context, a id.Address) (api.Route, error)
 func (h *modelHub) OpenUpload(ctx context.Context,
 	in api.UploadRequest) (s api.UploadState, err error) {
 	err = h.call(ctx, func() error {
-		for part := range in.CRC32C {
-			if !h.parts[in.Envelope][part] {
+		for part := range int((in.Size + api.PartSize - 1) / api.PartSize) {
+			if _, durable := h.parts[in.Envelope][part]; !durable {
 				s.Missing = append(s.Missing, part)
 			}
 		}
@@ -84,16 +85,17 @@ func (h *modelHub) OpenUpload(ctx context.Context,
 	return s, err
 }
 
-func (h *modelHub) PutPart(ctx context.Context, e id.Envelope, part int, r io.Reader,
+func (h *modelHub) PutPart(ctx context.Context, e id.Envelope, part int, sum uint32, r io.Reader,
 	size int64) error {
-	if n, err := io.Copy(io.Discard, r); err != nil || n != size {
+	crc := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if n, err := io.Copy(crc, r); err != nil || n != size || crc.Sum32() != sum {
 		return fmt.Errorf("part %d has %d bytes, not %d: %w", part, n, size, err)
 	}
 	return h.call(ctx, func() error {
 		if h.parts[e] == nil {
-			h.parts[e] = map[int]bool{}
+			h.parts[e] = map[int]uint32{}
 		}
-		h.parts[e][part] = true
+		h.parts[e][part] = sum
 		return nil
 	})
 }
@@ -107,6 +109,11 @@ func (h *modelHub) Publish(ctx context.Context, in api.PublishRequest,
 	err = h.call(ctx, func() error {
 		if in.Size > api.SmallSize && len(h.parts[in.Envelope]) < len(in.CRC32C) {
 			return &api.Error{Code: api.CodeUnstaged}
+		}
+		for part, sum := range in.CRC32C {
+			if in.Size > api.SmallSize && h.parts[in.Envelope][part] != sum {
+				return &api.Error{Code: api.CodeConflict}
+			}
 		}
 		h.published[in.Envelope] = in
 		p = h.promise()
@@ -145,7 +152,7 @@ func (h *modelHub) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.incarnation = id.Random128[id.Incarnation]()
-	h.published, h.parts = map[id.Envelope]api.PublishRequest{}, map[id.Envelope]map[int]bool{}
+	h.published, h.parts = map[id.Envelope]api.PublishRequest{}, map[id.Envelope]map[int]uint32{}
 }
 
 // failer is a test, or one check of a property.

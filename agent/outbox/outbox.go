@@ -49,7 +49,8 @@ type Options struct {
 type Hub interface {
 	Resolve(ctx context.Context, address id.Address) (api.Route, error)
 	OpenUpload(ctx context.Context, in api.UploadRequest) (api.UploadState, error)
-	PutPart(ctx context.Context, envelope id.Envelope, part int, r io.Reader, size int64) error
+	PutPart(ctx context.Context, envelope id.Envelope, part int, sum uint32, r io.Reader,
+		size int64) error
 	AbortUpload(ctx context.Context, envelope id.Envelope) error
 	Publish(ctx context.Context, in api.PublishRequest, content []byte) (api.Published, error)
 	Known(ctx context.Context, envelopes []id.Envelope) ([]api.KnownEnvelope, error)

@@ -194,8 +194,7 @@ func (o *Outbox) bring(ctx context.Context, s *sealed) ([]byte, error) {
 
 // upload sends the parts that the hub misses, several at once, each durable on its own.
 func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) error {
-	state, err := o.hub.OpenUpload(ctx, api.UploadRequest{Envelope: s.ID, Size: s.Size,
-		CRC32C: s.CRC32C})
+	state, err := o.hub.OpenUpload(ctx, api.UploadRequest{Envelope: s.ID, Size: s.Size})
 	if err != nil {
 		return err
 	}
@@ -217,7 +216,7 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) err
 			}
 			offset, size := int64(part)*api.PartSize, partSize(part, s.Size)
 			body := p.NewReader(io.NewSectionReader(content, offset, size))
-			if err := o.hub.PutPart(ctx, s.ID, part, body, size); err != nil {
+			if err := o.hub.PutPart(ctx, s.ID, part, s.CRC32C[part], body, size); err != nil {
 				body.TakeBack()
 				broken.Store(true)
 				return fmt.Errorf("part %d of %s: %w", part, s.ID, err)

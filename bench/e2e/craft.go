@@ -112,13 +112,13 @@ func (w *workshop) spoolLarge(c ciphertext) error {
 		}
 		defer f.Close()
 		staging, err := s.Stage(w.ctx, spool.Upload{Sender: c.req.Sender, Envelope: c.req.Envelope,
-			Size: c.Size, CRC32C: c.CRC32C})
+			Size: c.Size})
 		if err != nil {
 			return err
 		}
 		err = several(staging.Missing(), func(part int) error {
-			return staging.Put(w.ctx, part, io.NewSectionReader(f, int64(part)*spool.PartSize,
-				spool.PartSize))
+			return staging.Put(w.ctx, part, c.CRC32C[part],
+				io.NewSectionReader(f, int64(part)*spool.PartSize, spool.PartSize))
 		})
 		if err == nil {
 			_, err = s.Publish(w.ctx, c.envelope())

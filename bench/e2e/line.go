@@ -98,7 +98,8 @@ func (n *line) putAll(ctx context.Context, c ciphertext) error {
 	}
 	defer f.Close()
 	return ranges(c.Size, api.PartSize, func(offset, size int64) error {
-		return n.client.PutPart(ctx, c.req.Envelope, int(offset/api.PartSize),
+		part := int(offset / api.PartSize)
+		return n.client.PutPart(ctx, c.req.Envelope, part, c.CRC32C[part],
 			io.NewSectionReader(f, offset, size), size)
 	})
 }

@@ -27,7 +27,8 @@ const (
 	PathKey     = "/v1/key"     // PUT  KeyUpload → no content
 	PathResolve = "/v1/resolve" // POST ResolveRequest → Route
 	// PathUploads has POST UploadRequest → UploadState.
-	// PUT /v1/uploads/{envelope}/{part} takes raw bytes, and DELETE /v1/uploads/{envelope} aborts.
+	// PUT /v1/uploads/{envelope}/{part}?crc32c=N takes raw bytes, with their CRC-32C as a decimal
+	// number, and DELETE /v1/uploads/{envelope} aborts.
 	PathUploads = "/v1/uploads"
 	// PathPublish has POST framed PublishRequest + ciphertext, if small → Published.
 	PathPublish   = "/v1/envelopes"
@@ -120,6 +121,9 @@ const (
 	QueryAudit   = "audit"   // number of the newest audit block that it knows; 0: none
 )
 
+// QueryCRC32C is the checksum of a part (Castagnoli), in decimal.
+const QueryCRC32C = "crc32c"
+
 // Copy is an agent that runs at the same time as the caller, with the same keys.
 type Copy struct {
 	From  string    `json:"from"`  // its address, as the hub sees it
@@ -198,7 +202,6 @@ func RouteVersion(network id.Hash, address id.Address, recipients []RouteRecipie
 type UploadRequest struct {
 	Envelope id.Envelope `json:"envelope_id"`
 	Size     int64       `json:"size"`
-	CRC32C   []uint32    `json:"crc32c"`
 }
 
 // UploadState lists the missing parts.

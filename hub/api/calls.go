@@ -72,11 +72,12 @@ func (c *Client) OpenUpload(ctx context.Context, in UploadRequest) (UploadState,
 	return post[UploadState](ctx, c, "open upload", PathUploads, in)
 }
 
-// PutPart sends one part of an upload, exactly size bytes of r. It returns nil after the hub has
-// stored it durably.
-func (c *Client) PutPart(ctx context.Context, envelope id.Envelope, part int, r io.Reader,
-	size int64) error {
-	path := PathUploads + "/" + url.PathEscape(string(envelope)) + "/" + strconv.Itoa(part)
+// PutPart sends one part of an upload, exactly size bytes of r, and their checksum. After nil
+// it is durable at the hub. A part of the upload with another checksum is replaced.
+func (c *Client) PutPart(ctx context.Context, envelope id.Envelope, part int, sum uint32,
+	r io.Reader, size int64) error {
+	path := PathUploads + "/" + url.PathEscape(string(envelope)) + "/" + strconv.Itoa(part) +
+		"?" + QueryCRC32C + "=" + strconv.FormatUint(uint64(sum), 10)
 	body := func() io.Reader { return r }
 	err := c.json(ctx, request{method: http.MethodPut, path: path, body: body, size: size,
 		once: true}, nil, nil)

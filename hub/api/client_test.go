@@ -156,8 +156,8 @@ func TestNoSecondAddressOnceConnected(t *testing.T) {
 	}))
 	defer server.Close()
 	c := clientFor(t, server, server.Listener.Addr().String(), server.Listener.Addr().String())
-	if err := c.PutPart(t.Context(), id.Random128[id.Envelope](), 0, strings.NewReader("abc"),
-		3); err == nil || asked.Load() != 1 {
+	if err := c.PutPart(t.Context(), id.Random128[id.Envelope](), 0, 1,
+		strings.NewReader("abc"), 3); err == nil || asked.Load() != 1 {
 		t.Errorf("asked %d times, error %v", asked.Load(), err)
 	}
 }
@@ -197,7 +197,7 @@ func TestBusyIsHeardBeforeTheBodyIsSent(t *testing.T) {
 		answer(w, NewProblem(CodeBusy, 503, "", ""))
 	})
 	body := &counter{r: bytes.NewReader(make([]byte, 8<<20))}
-	err := c.PutPart(t.Context(), id.Random128[id.Envelope](), 0, body, 8<<20)
+	err := c.PutPart(t.Context(), id.Random128[id.Envelope](), 0, 1, body, 8<<20)
 	if !errors.Is(err, ErrBusy) || body.n.Load() > 0 {
 		t.Errorf("got %v after %d bytes", err, body.n.Load())
 	}

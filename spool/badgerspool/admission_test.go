@@ -1,7 +1,6 @@
 package badgerspool
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -30,8 +29,7 @@ func TestAdmission(t *testing.T) {
 	ctx := t.Context()
 	staged := filler(spool.SmallSize + 1)
 	large := testEnvelope(staged)
-	st, err := s.Stage(ctx, spool.Upload{Sender: large.Sender, Envelope: large.ID, Size: large.Size,
-		CRC32C: large.CRC32C})
+	st, err := s.Stage(ctx, uploadOf(large))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +50,7 @@ func TestAdmission(t *testing.T) {
 		testEnvelope(filler(spool.InlineSize+1)), nil))
 	other := testEnvelope(filler(spool.SmallSize + 2))
 	expectFull(t, "stage", publishAny(ctx, s, other, filler(spool.SmallSize+2)))
-	expectRoom(t, "put a part that has its room", st.Put(ctx, 0, bytes.NewReader(staged)))
+	expectRoom(t, "put a part that has its room", putPart(ctx, st, 0, staged))
 	expectRoom(t, "settle", settleOne(ctx, s, ds[0]))
 	expectRoom(t, "release", s.Release(ctx, ds[1].Token, spool.Nack{Delay: time.Hour}))
 	_, err = s.Put(ctx, "site", "a", 0, []byte("x"))

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"maps"
 	"math/bits"
@@ -71,6 +73,7 @@ func audit(s *Spool) error {
 	a.keptRow = a.rows[string([]byte{keyKept})]
 	delete(a.rows, string([]byte{keyKept}))
 	a.holdings()
+	a.uploads()
 	a.files()
 	a.rest()
 	return errors.Join(a.problems...)
@@ -312,13 +315,32 @@ func (a *auditor) holdings() {
 	}
 }
 
+// uploads compares the durable parts with their checksums.
+func (a *auditor) uploads() {
+	for _, u := range all(a.s, a.s.uploads) {
+		f, err := os.Open(u.path)
+		if err != nil {
+			a.problem("upload: %v", err)
+			continue
+		}
+		defer f.Close()
+		for part := range u.parts {
+			h := crc32.New(castagnoli)
+			_, err := io.Copy(h, io.NewSectionReader(f, int64(part)*spool.PartSize, u.length(part)))
+			if u.has(part) && (err != nil || h.Sum32() != u.sums.of(part)) {
+				a.problem("part %d of %s has other bytes, %v", part, u.name.envelope, err)
+			}
+		}
+	}
+}
+
 func (a *auditor) compareHoldings() {
 	total := spool.Usage{}
 	uploads, staged := make(map[id.Site]spool.Usage), spool.Usage{}
 	pending := int64(0)
 	for _, u := range all(a.s, a.s.uploads) {
 		taken := int64(0)
-		for part := range u.crcs {
+		for part := range u.parts {
 			if u.has(part) {
 				taken += u.length(part)
 			}
@@ -386,6 +408,10 @@ func (a *auditor) rest() {
 	for key := range a.rows {
 		switch key[0] {
 		case keyStamp, keyCommits, keyRegistry, keyUpload, keyParts, keyHour:
+		case keyPartSums:
+			if a.rows[string(rune(keyUpload))+key[1:len(key)-4]] == nil {
+				a.problem("checksums of no upload: %q", key)
+			}
 		default:
 			a.problem("a row that belongs to nothing: %q", strings.ToValidUTF8(key, "?"))
 		}
@@ -408,5 +434,6 @@ var _ = map[byte]bool{ // each kind of row has a letter of its own, or this does
 	keyEnvelope: true, keyFinals: true, keyRegistry: true, keyHour: true, keyID: true,
 	keyKept: true, keyLetter: true, keyMessage: true, keyPack: true, keyEntry: true,
 	keyLane: true, keyRecipient: true, keySite: true, keyTrash: true, keyUID: true,
-	keyEvent: true, keyUpload: true, keyParts: true, keyFigures: true, keyRetry: true,
+	keyEvent: true, keyUpload: true, keyParts: true, keyPartSums: true, keyFigures: true,
+	keyRetry: true,
 	keyStamp: true, oldEntry: true, oldRetry: true}

@@ -97,21 +97,32 @@ func retry(f func() error) (err error) {
 // publishAny stages the content first if it has to.
 func publishAny(ctx context.Context, s *Spool, e spool.Envelope, content []byte) error {
 	if e.Size > spool.SmallSize {
-		st, err := s.Stage(ctx, spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size,
-			CRC32C: e.CRC32C})
+		st, err := s.Stage(ctx, uploadOf(e))
 		if err != nil {
 			return err
 		}
-		for _, part := range st.Missing() {
-			if err := st.Put(ctx, part, bytes.NewReader(
-				content[part*spool.PartSize:min((part+1)*spool.PartSize,
-					len(content))])); err != nil {
+		if len(st.Missing()) == len(e.CRC32C) { // the first part is replaced later
+			if err := putPart(ctx, st, 0, filler(int(min(e.Size, spool.PartSize)))); err != nil {
+				return err
+			}
+		}
+		for part := range e.CRC32C {
+			if err := putPart(ctx, st, part, content[part*spool.PartSize:min(
+				(part+1)*spool.PartSize, len(content))]); err != nil {
 				return err
 			}
 		}
 	}
 	_, err := s.Publish(ctx, e)
 	return err
+}
+
+func uploadOf(e spool.Envelope) spool.Upload {
+	return spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size}
+}
+
+func putPart(ctx context.Context, st spool.Staging, part int, data []byte) error {
+	return st.Put(ctx, part, crc32.Checksum(data, castagnoli), bytes.NewReader(data))
 }
 
 func settleAll(ctx context.Context, s *Spool, queue string, n int) error {

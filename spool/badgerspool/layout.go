@@ -34,6 +34,7 @@ const (
 	keyEvent     = 'v' // site, event number: an event
 	keyUpload    = 'w' // sender, envelope id: an upload
 	keyParts     = 'x' // sender, envelope id: which of its parts are durable
+	keyPartSums  = 'X' // sender, envelope id, number: the checksums of sumsInRow of its parts
 	keyFigures   = 'y' // queue: its figures
 	keyRetry     = 'n' // queue, sender, not before, sequence: a released delivery
 	keyStamp     = '.' // the incarnation
@@ -75,6 +76,9 @@ func registryKey(kind, key string) []byte {
 func idKey(e [16]byte) []byte { return append([]byte{keyID}, e[:]...) }
 func uploadKey(kind byte, u uploadName) []byte {
 	return append(named(kind, u.sender), u.raw[:]...)
+}
+func partSumsKey(u uploadName, row int) []byte {
+	return binary.BigEndian.AppendUint32(uploadKey(keyPartSums, u), uint32(row))
 }
 func messageKey(m id.Message, seq uint64, i int) []byte {
 	return append(u64(named(keyMessage, m), seq), byte(i))

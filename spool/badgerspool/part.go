@@ -24,6 +24,7 @@ type slot struct {
 	owner     *int       // identity of the writing call; nil: none may write
 	isTaken   bool       // its bytes are counted as taken
 	allocated bool       // and have their blocks on the disk
+	replaces  bool       // the part is durable with another checksum
 	over      bool       // it is no slot of the upload any more
 	noter     *int       // the owner as the writer of commits sees it; guarded by upload.mu
 	done      chan struct{}
@@ -39,6 +40,7 @@ var errTaken = errors.New("a newer call writes this part")
 type partWriter struct {
 	st     *staging
 	part   int
+	sum    uint32
 	offset int64
 	length int64
 	slot   *slot
@@ -47,8 +49,9 @@ type partWriter struct {
 	failed int // the upload's failed syncs when this began
 }
 
-// take makes this call the owner of its part. It reports whether the part is durable already. While
-// maxSlots other parts are being received it waits.
+// take makes this call the owner of its part. It reports whether the part is durable already, with
+// this checksum. While maxSlots other parts are being received, or an owner's commit is under way,
+// it waits.
 func (w *partWriter) take(ctx context.Context) (have bool, err error) {
 	for {
 		have, wait, err := w.find()
@@ -57,15 +60,12 @@ func (w *partWriter) take(ctx context.Context) (have bool, err error) {
 		}
 		if wait == nil {
 			w.slot.mu.Lock() // waits for at most one write
-			isMine := !w.slot.over
-			if isMine {
-				w.slot.own(w)
-			}
+			isMine := !w.slot.over && w.slot.own(w)
 			w.slot.mu.Unlock()
 			if isMine {
 				return false, nil
 			}
-			continue
+			wait = w.slot.done
 		}
 		select {
 		case <-wait:
@@ -77,12 +77,16 @@ func (w *partWriter) take(ctx context.Context) (have bool, err error) {
 	}
 }
 
-// own makes a call the owner. The caller holds the slot's mutex.
-func (sl *slot) own(w *partWriter) {
-	sl.owner = &w.me
+// own makes a call the owner, unless the part of the owner before it is being noted. Its bytes must
+// stay. The caller holds the slot's mutex.
+func (sl *slot) own(w *partWriter) bool {
 	w.st.u.mu.Lock()
 	defer w.st.u.mu.Unlock()
-	sl.noter = &w.me
+	if w.st.u.isNoted(w.part) && !sl.replaces {
+		return false
+	}
+	sl.owner, sl.noter = &w.me, &w.me
+	return true
 }
 
 // find finds or makes the slot of the part. It returns a channel to wait for if there is no free
@@ -96,7 +100,7 @@ func (w *partWriter) find() (have bool, wait <-chan struct{}, err error) {
 		return false, nil, err
 	case u.over == aborted:
 		return false, nil, spool.ErrNotFound
-	case u.over == published || u.has(w.part):
+	case u.over == published || u.has(w.part) && u.isNoted(w.part) && u.sums.of(w.part) == w.sum:
 		return true, nil, nil
 	}
 	w.failed = u.failed
@@ -109,7 +113,9 @@ func (w *partWriter) find() (have bool, wait <-chan struct{}, err error) {
 		}
 		return false, u.freed, nil
 	}
-	w.slot = &slot{done: make(chan struct{})}
+	isNoted := u.isNoted(w.part)
+	w.slot = &slot{done: make(chan struct{}), isTaken: isNoted, allocated: isNoted,
+		replaces: isNoted}
 	u.slots[w.part] = w.slot
 	return false, nil, nil
 }
@@ -121,6 +127,13 @@ func (w *partWriter) reserve(ctx context.Context) error {
 	defer sl.mu.Unlock()
 	if sl.owner != &w.me {
 		return errTaken
+	}
+	if sl.replaces {
+		// A cut call must know its outcome, or a durable part would lose its blocks.
+		if err := w.unnote(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		sl.replaces = false
 	}
 	if !sl.isTaken {
 		if err := u.s.takePart(ctx, u, w.length); err != nil {
@@ -289,7 +302,7 @@ func (w *partWriter) copy(ctx context.Context, r io.Reader) error {
 	} else if !errors.Is(err, io.EOF) {
 		return fmt.Errorf("receive: %w", err)
 	}
-	if sum != w.st.u.crcs[w.part] {
+	if sum != w.sum {
 		return spool.ErrChecksum
 	}
 	return nil
@@ -338,24 +351,62 @@ func (w *partWriter) writeAt(ctx context.Context, data []byte, offset int64) err
 	return err
 }
 
+// unnote records that a part is missing, before a new one takes its place.
+func (w *partWriter) unnote(ctx context.Context) error {
+	u := w.st.u
+	return u.s.submit(u.change(ctx, func(g *group) error {
+		if err := w.mayNote(); err != nil {
+			return err
+		}
+		g.next()
+		u.noted[w.part/8] &^= 1 << (w.part % 8)
+		g.set(uploadKey(keyParts, u.name), u.note(u.active))
+		g.after = append(g.after, func() {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.have[w.part/8] &^= 1 << (w.part % 8)
+			u.absent++
+		})
+		return nil
+	}))
+}
+
+// mayNote returns an error unless this call may change the state of its part. The writer calls it,
+// and holds u.mu.
+func (w *partWriter) mayNote() error {
+	if w.st.u.over != underWay {
+		return spool.ErrNotFound
+	}
+	if err := w.st.current(); err != nil {
+		return err
+	}
+	if w.slot.noter != &w.me {
+		return errTaken
+	}
+	return nil
+}
+
+// change returns a change of the durable parts. The writer applies it and holds u.mu.
+func (u *upload) change(ctx context.Context, apply func(*group) error) *change {
+	return &change{ctx: ctx, need: needFloor, entries: 3,
+		bytes: len(u.have) + 4*sumsInRow + 512, apply: func(g *group) error {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			return apply(g)
+		}}
+}
+
 // note records that the part is durable.
 func (w *partWriter) note(ctx context.Context) error {
 	u := w.st.u
-	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: len(u.have) + 256}
-	c.apply = func(g *group) error {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if u.over != underWay {
-			return spool.ErrNotFound
-		}
-		if err := w.st.current(); err != nil {
+	return u.s.submit(u.change(ctx, func(g *group) error {
+		if err := w.mayNote(); err != nil {
 			return err
-		}
-		if w.slot.noter != &w.me {
-			return errTaken
 		}
 		g.next()
 		u.noted[w.part/8] |= 1 << (w.part % 8)
+		row := u.sums.set(w.part, w.sum)
+		g.set(partSumsKey(u.name, row), encodeSums(u.sums[row][:]))
 		g.set(uploadKey(keyParts, u.name), u.note(g.now))
 		g.after = append(g.after, func() {
 			u.mu.Lock()
@@ -366,6 +417,5 @@ func (w *partWriter) note(ctx context.Context) error {
 			}
 		})
 		return nil
-	}
-	return u.s.submit(c)
+	}))
 }

@@ -237,6 +237,9 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 			return err
 		}
 		if up != nil {
+			if err := up.publish(rec); err != nil {
+				return err
+			}
 			s.holdings.end(up) // at once: its bytes are counted as waiting now
 			g.after = append(g.after, func() { s.dropUpload(up, published) })
 		}

@@ -18,9 +18,6 @@ func stageParts(b *testing.B, s *Spool, part []byte, sum uint32, parts int) {
 	b.Helper()
 	up := spool.Upload{Sender: "FL-LAB", Envelope: id.Random128[id.Envelope](),
 		Size: int64(parts) * spool.PartSize}
-	for range parts {
-		up.CRC32C = append(up.CRC32C, sum)
-	}
 	st, err := s.Stage(b.Context(), up)
 	if err != nil {
 		b.Fatal(err)
@@ -30,7 +27,7 @@ func stageParts(b *testing.B, s *Spool, part []byte, sum uint32, parts int) {
 		next <- i
 	}
 	inParallel(parts, 8, func() {
-		if err := st.Put(b.Context(), <-next, bytes.NewReader(part)); err != nil {
+		if err := st.Put(b.Context(), <-next, sum, bytes.NewReader(part)); err != nil {
 			b.Error(err)
 		}
 	})

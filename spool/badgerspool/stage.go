@@ -24,24 +24,22 @@ func (s *Spool) Stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 // stage begins an upload, or opens the one of that name, under the id's lock.
 func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, error) {
 	raw, ok := unhex(up.Envelope)
-	reopen := up.Size == 0 && len(up.CRC32C) == 0
-	if !ok || !isValidSite(up.Sender) || !reopen && (up.Size <= spool.SmallSize ||
-		up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size)) {
-		return nil, fmt.Errorf("%w: %d bytes with %d checksums", spool.ErrInvalid, up.Size,
-			len(up.CRC32C))
+	reopen := up.Size == 0
+	if !ok || !isValidSite(up.Sender) ||
+		!reopen && (up.Size <= spool.SmallSize || up.Size > spool.MaxSize) {
+		return nil, fmt.Errorf("%w: %d bytes", spool.ErrInvalid, up.Size)
 	}
 	unlock, err := s.ids.lock(ctx, up.Envelope)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	sums := sumsHash(up.Size, up.CRC32C)
 	e, err := s.envelopeByID(raw)
 	if err != nil {
 		return nil, err
 	}
 	if e != nil {
-		if e.sender != up.Sender || e.sums != sums && !reopen {
+		if e.sender != up.Sender || e.size != up.Size && !reopen {
 			return nil, spool.ErrConflict
 		}
 		return finished{}, nil
@@ -52,8 +50,8 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 	case u == nil && reopen:
 		err = spool.ErrNotFound
 	case u == nil:
-		u, err = s.begin(ctx, name, up, sums)
-	case u.sums != sums && !reopen:
+		u, err = s.begin(ctx, name, up.Size)
+	case u.size != up.Size && !reopen:
 		err = spool.ErrConflict
 	}
 	if err != nil {
@@ -63,9 +61,8 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 }
 
 // begin creates the file, and then records the upload if there is room to reserve.
-func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
-	sums [32]byte) (*upload, error) {
-	u := s.newUpload(name, up.Size, append([]uint32(nil), up.CRC32C...))
+func (s *Spool) begin(ctx context.Context, name uploadName, size int64) (*upload, error) {
+	u := s.newUpload(name, size)
 	more := spool.Usage{Reserved: reservation(u.size, 0), Uploads: 1}
 	if err := s.holdings.check(name.sender, s.site(name.sender).load().waiting,
 		committed{s}.ofAll(), more); err != nil {
@@ -80,7 +77,6 @@ func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
 	}
 	var row encoder
 	row.int(u.size)
-	row.raw(encodeSums(u.crcs))
 	c := &change{ctx: ctx, need: needRoom, entries: 3, bytes: len(row) + len(u.have) + 512}
 	c.apply = func(g *group) error {
 		if err := g.reserve(name.sender, more); err != nil {

@@ -20,7 +20,7 @@ type finished struct{}
 
 func (finished) Missing() []int { return nil }
 
-func (finished) Put(context.Context, int, io.Reader) error { return nil }
+func (finished) Put(context.Context, int, uint32, io.Reader) error { return nil }
 
 func (finished) Abort(context.Context) error { return nil }
 
@@ -30,7 +30,7 @@ func (st *staging) Missing() []int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	missing := make([]int, 0, u.absent)
-	for part := range u.crcs {
+	for part := range u.parts {
 		if u.over != published && !u.has(part) {
 			missing = append(missing, part)
 		}
@@ -86,24 +86,24 @@ func (st *staging) Abort(ctx context.Context) error {
 }
 
 // Put implements spool.Staging.
-func (st *staging) Put(ctx context.Context, part int, r io.Reader) error {
+func (st *staging) Put(ctx context.Context, part int, sum uint32, r io.Reader) error {
 	if err := st.u.s.enter(); err != nil {
 		return err
 	}
 	defer st.u.s.leave()
-	if err := st.put(ctx, part, r); err != nil {
+	if err := st.put(ctx, part, sum, r); err != nil {
 		return fmt.Errorf("part %d of %s: %w", part, st.u.name.envelope, err)
 	}
 	return nil
 }
 
 // put writes one part and records it. Of two calls for one part the newer one writes.
-func (st *staging) put(ctx context.Context, part int, r io.Reader) error {
+func (st *staging) put(ctx context.Context, part int, sum uint32, r io.Reader) error {
 	u := st.u
-	if part < 0 || part >= len(u.crcs) {
-		return fmt.Errorf("%w: there are %d", spool.ErrInvalid, len(u.crcs))
+	if part < 0 || part >= u.parts {
+		return fmt.Errorf("%w: there are %d", spool.ErrInvalid, u.parts)
 	}
-	w := &partWriter{st: st, part: part, offset: int64(part) * spool.PartSize}
+	w := &partWriter{st: st, part: part, sum: sum, offset: int64(part) * spool.PartSize}
 	w.length = u.length(part)
 	have, err := w.take(ctx)
 	if err != nil {

@@ -20,19 +20,19 @@ type uploadName struct {
 // upload is a large envelope on its way. It has a sparse file of the full size and a list of
 // durable parts. Blocks of the file exist for the durable parts and for those being received.
 type upload struct {
-	s    *Spool
-	name uploadName
-	size int64
-	crcs []uint32
-	sums [32]byte
-	path string
-	held holding // guarded by holdings.mu
+	s     *Spool
+	name  uploadName
+	size  int64
+	parts int
+	path  string
+	held  holding // guarded by holdings.mu
 
 	mu     sync.Mutex // guards everything below
 	holder int        // counts the callers; only the newest may write
 	have   []byte     // a bit per part that is durable
 	noted  []byte     // have, and the parts of the commit under way
 	absent int
+	sums   partSums // of the noted parts
 	slots  map[int]*slot
 	freed  chan struct{} // closed when a slot becomes free; nil when no call waits for one
 	failed int           // failed syncs of the file
@@ -49,14 +49,48 @@ const (
 	aborted // or expired
 )
 
-func (s *Spool) newUpload(name uploadName, size int64, crcs []uint32) *upload {
+func (s *Spool) newUpload(name uploadName, size int64) *upload {
+	parts := partCount(size)
 	return &upload{
-		s: s, name: name, size: size, crcs: crcs, sums: sumsHash(size, crcs),
+		s: s, name: name, size: size, parts: parts,
 		path:  filepath.Join(s.content.staging, string(name.sender)+"."+string(name.envelope)),
-		have:  make([]byte, (len(crcs)+7)/8),
-		noted: make([]byte, (len(crcs)+7)/8),
-		slots: make(map[int]*slot), absent: len(crcs),
+		have:  make([]byte, (parts+7)/8),
+		noted: make([]byte, (parts+7)/8),
+		sums:  partSums{},
+		slots: make(map[int]*slot), absent: parts,
 	}
+}
+
+// sumsInRow is the number of checksums in one row of an upload. A part rewrites one row.
+const sumsInRow = 256
+
+// partSums holds the checksums of an upload's parts, by row. It grows with the parts that arrive.
+type partSums map[int]*[sumsInRow]uint32
+
+func (p partSums) of(part int) uint32 {
+	if row := p[part/sumsInRow]; row != nil {
+		return row[part%sumsInRow]
+	}
+	return 0
+}
+
+// set sets the checksum of a part. It returns the number of its row.
+func (p partSums) set(part int, sum uint32) (row int) {
+	row = part / sumsInRow
+	if p[row] == nil {
+		p[row] = new([sumsInRow]uint32)
+	}
+	p[row][part%sumsInRow] = sum
+	return row
+}
+
+// hash returns the hash of the size and all checksums. The caller holds u.mu.
+func (u *upload) hash() [32]byte {
+	all := make([]uint32, u.parts)
+	for part := range all {
+		all[part] = u.sums.of(part)
+	}
+	return sumsHash(u.size, all)
 }
 
 // note sets the time of the last new part, and returns the row with it and the durable parts.
@@ -70,11 +104,17 @@ func (u *upload) note(now time.Time) []byte {
 
 // forget removes an upload and its file. The caller holds the id's lock.
 func (s *Spool) forget(ctx context.Context, u *upload) error {
-	c := &change{ctx: ctx, need: needFloor, entries: 3, bytes: 512}
+	rows := (u.parts + sumsInRow - 1) / sumsInRow
+	c := &change{ctx: ctx, need: needFloor, entries: 3 + rows, bytes: 512 + 128*rows}
 	c.apply = func(g *group) error {
 		g.next()
 		g.del(uploadKey(keyUpload, u.name))
 		g.del(uploadKey(keyParts, u.name))
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		for row := range u.sums {
+			g.del(partSumsKey(u.name, row))
+		}
 		g.after = append(g.after, func() { s.dropUpload(u, aborted) })
 		return nil
 	}

@@ -1,8 +1,6 @@
 package badgerspool
 
 import (
-	"bytes"
-	"hash/crc32"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,10 +20,6 @@ func TestAnUploadTakesOnlyItsParts(t *testing.T) {
 	part := filler(spool.PartSize)
 	up := spool.Upload{Sender: "FL-LAB", Envelope: id.Random128[id.Envelope](),
 		Size: 1000 * spool.PartSize}
-	sum := crc32.Checksum(part, castagnoli)
-	for range 1000 {
-		up.CRC32C = append(up.CRC32C, sum)
-	}
 	free.Store(1000*mib + spool.LookAhead - 1)
 	_, err := s.Stage(t.Context(), up)
 	expectFull(t, "stage without room for the look-ahead", err)
@@ -37,12 +31,12 @@ func TestAnUploadTakesOnlyItsParts(t *testing.T) {
 	free.Add(-1)
 	expectFull(t, "publish into the look-ahead", publishAny(t.Context(), s, testEnvelope(filler(9)),
 		nil))
-	expectFull(t, "a part beyond it", st.Put(t.Context(), 0, bytes.NewReader(part)))
+	expectFull(t, "a part beyond it", putPart(t.Context(), st, 0, part))
 	expectBlocks(t, u, 0)
 	free.Store(1 << 40)
-	expectRoom(t, "a part", st.Put(t.Context(), 7, bytes.NewReader(part)))
+	expectRoom(t, "a part", putPart(t.Context(), st, 7, part))
 	expectBlocks(t, u, 1)
-	if err := st.Put(t.Context(), 9, bytes.NewReader(part[:5*mib])); err == nil {
+	if err := putPart(t.Context(), st, 9, part[:5*mib]); err == nil {
 		t.Fatal("a cut part was taken")
 	}
 	expectBlocks(t, u, 1)

@@ -20,10 +20,10 @@ func TestUploadRestsOfACrash(t *testing.T) {
 	s := mustOpen(t, dir, Options{}, realSeams())
 	body := filler(spool.SmallSize + 10)
 	e := testEnvelope(body)
-	up := spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C}
+	up := uploadOf(e)
 	st, err := s.Stage(t.Context(), up)
 	must(t, err)
-	must(t, st.Put(t.Context(), 0, bytes.NewReader(body)))
+	must(t, putPart(t.Context(), st, 0, body))
 	u := st.(*staging).u
 	must(t, s.content.link(u.path, e.ID)) // published but for the commit
 	must(t, os.WriteFile(filepath.Join(s.content.staging, "FL-LAB.stray"), body, 0o600))
@@ -47,8 +47,7 @@ func TestUploadRestsOfACrash(t *testing.T) {
 		t.Error("the file of a published upload stays")
 	}
 	f := testEnvelope(filler(spool.SmallSize + 20))
-	st, err = s.Stage(t.Context(), spool.Upload{Sender: f.Sender, Envelope: f.ID, Size: f.Size,
-		CRC32C: f.CRC32C})
+	st, err = s.Stage(t.Context(), uploadOf(f))
 	must(t, err)
 	must(t, s.Close())
 	must(t, os.Remove(st.(*staging).u.path)) // the note is there, its file is not
@@ -57,21 +56,56 @@ func TestUploadRestsOfACrash(t *testing.T) {
 	mustAudit(t, s)
 }
 
+// TestAnUploadWithAnnouncedChecksums: an earlier version kept them in the row of the upload.
+func TestAnUploadWithAnnouncedChecksums(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{}, realSeams())
+	body := filler(2*spool.PartSize + 9)
+	e := testEnvelope(body)
+	st, err := s.Stage(t.Context(), uploadOf(e))
+	must(t, err)
+	must(t, putPart(t.Context(), st, 0, body[:spool.PartSize]))
+	must(t, putPart(t.Context(), st, 2, body[2*spool.PartSize:]))
+	u := st.(*staging).u
+	must(t, s.submit(u.change(t.Context(), func(g *group) error {
+		var row encoder
+		row.int(u.size)
+		row.raw(encodeSums(e.CRC32C))
+		g.next()
+		g.set(uploadKey(keyUpload, u.name), row)
+		g.del(partSumsKey(u.name, 0))
+		return nil
+	})))
+	must(t, s.Close())
+	for missing := 1; missing >= 0; missing-- {
+		s = mustOpen(t, dir, Options{}, realSeams())
+		if st, err = s.Stage(t.Context(), uploadOf(e)); err != nil || len(st.Missing()) != missing {
+			t.Fatalf("missing %v, %v", st.Missing(), err)
+		}
+		mustAudit(t, s)
+		must(t, putPart(t.Context(), st, 1, body[spool.PartSize:2*spool.PartSize]))
+		must(t, s.Close())
+	}
+	s = mustOpen(t, dir, Options{}, realSeams())
+	_, err = s.Publish(t.Context(), e)
+	must(t, err)
+	mustAudit(t, s)
+}
+
 // TestSyncFailureTakesNeighboursAlong: a failed sync may have lost the bytes of any part.
 func TestSyncFailureTakesNeighboursAlong(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), Options{}, realSeams())
 	body := filler(spool.PartSize + 10)
 	e := testEnvelope(body)
-	st, err := s.Stage(t.Context(), spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size,
-		CRC32C: e.CRC32C})
+	st, err := s.Stage(t.Context(), uploadOf(e))
 	must(t, err)
 	hold := &pausing{Reader: bytes.NewReader(body[:spool.PartSize]), paused: make(chan struct{}),
 		resume: make(chan struct{})}
 	first := make(chan error, 1)
-	go func() { first <- st.Put(context.Background(), 0, hold) }()
+	go func() { first <- st.Put(context.Background(), 0, e.CRC32C[0], hold) }()
 	<-hold.paused
 	s.content.disk = (&faultyDisk{at: 4}).do // allocate, open, write, sync
-	if err := st.Put(t.Context(), 1, bytes.NewReader(body[spool.PartSize:])); !errors.Is(err,
+	if err := putPart(t.Context(), st, 1, body[spool.PartSize:]); !errors.Is(err,
 		errInjected) {
 		t.Fatalf("the failed sync says %v", err)
 	}
@@ -115,17 +149,16 @@ func TestARepeatedPartTakesNothingFromTheFirst(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), Options{}, sm)
 	body := filler(spool.SmallSize + 10)
 	e := testEnvelope(body)
-	st, err := s.Stage(t.Context(), spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size,
-		CRC32C: e.CRC32C})
+	st, err := s.Stage(t.Context(), uploadOf(e))
 	must(t, err)
 	hold.Store(true)
 	first := make(chan error, 1)
-	go func() { first <- st.Put(context.Background(), 0, bytes.NewReader(body)) }()
+	go func() { first <- putPart(context.Background(), st, 0, body) }()
 	<-held
 	cut := &pausing{Reader: bytes.NewReader(body[:9]), paused: make(chan struct{}),
 		resume: make(chan struct{})}
 	second := make(chan error, 1)
-	go func() { second <- st.Put(context.Background(), 0, cut) }()
+	go func() { second <- st.Put(context.Background(), 0, e.CRC32C[0], cut) }()
 	<-cut.paused
 	close(resume) // the first is written and synced, and no longer the owner
 	close(cut.resume)

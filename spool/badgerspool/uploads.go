@@ -1,6 +1,7 @@
 package badgerspool
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,15 +18,36 @@ func (s *Spool) completeUpload(e *envelope) (*upload, error) {
 	if u == nil {
 		return nil, spool.ErrUnstaged
 	}
-	if u.sums != e.sums {
+	if u.size != e.size {
 		return nil, spool.ErrConflict
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.absent > 0 {
-		return nil, fmt.Errorf("%w: %d of %d", spool.ErrUnstaged, u.absent, len(u.crcs))
+		return nil, fmt.Errorf("%w: %d of %d", spool.ErrUnstaged, u.absent, u.parts)
+	}
+	if u.hash() != e.sums {
+		return nil, spool.ErrConflict
 	}
 	return u, nil
+}
+
+// publish ends an upload that is still as completeUpload has found it. A part may have been
+// replaced since. The writer calls it, as it notes parts, so that no call changes the file any
+// more.
+func (u *upload) publish(e *envelope) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for part := range u.parts {
+		if u.over != underWay || !u.isNoted(part) {
+			return fmt.Errorf("%w: part %d is being replaced", spool.ErrUnstaged, part)
+		}
+	}
+	if u.hash() != e.sums {
+		return spool.ErrConflict
+	}
+	u.over = published
+	return nil
 }
 
 func (s *Spool) upload(name uploadName) *upload {
@@ -91,8 +113,13 @@ func (s *Spool) restoreUpload(txn *badger.Txn, item *badger.Item) (*upload, bool
 		envelope: tohex[id.Envelope](key[len(key)-16:])}
 	copy(name.raw[:], key[len(key)-16:])
 	d := decoder{data: row}
-	size := d.int()
-	u := s.newUpload(name, size, decodeSums(d.data))
+	u := s.newUpload(name, d.int())
+	for part, sum := range decodeSums(d.data) { // of a store from before parts had them
+		u.sums.set(part, sum)
+	}
+	if err := u.restoreSums(txn); err != nil {
+		return nil, false, err
+	}
 	note, err := get(txn, uploadKey(keyParts, name))
 	if err != nil {
 		return nil, false, err
@@ -103,12 +130,12 @@ func (s *Spool) restoreUpload(txn *badger.Txn, item *badger.Item) (*upload, bool
 		return u, false, err
 	}
 	info, err := os.Stat(u.path)
-	return u, err == nil && info.Size() == size && len(u.crcs) == partCount(size), nil
+	return u, err == nil && info.Size() == u.size, nil
 }
 
 // durable returns the number of bytes of the durable parts. Open alone calls it.
 func (u *upload) durable() (n int64) {
-	for part := range u.crcs {
+	for part := range u.parts {
 		if u.has(part) {
 			n += u.length(part)
 		}
@@ -118,9 +145,9 @@ func (u *upload) durable() (n int64) {
 
 // freeMissing frees the blocks of parts that a former process did not receive to their end.
 func (u *upload) freeMissing() error {
-	for part := 0; part < len(u.crcs); part++ {
+	for part := 0; part < u.parts; part++ {
 		first := part
-		for part < len(u.crcs) && !u.has(part) {
+		for part < u.parts && !u.has(part) {
 			part++
 		}
 		if part > first {
@@ -140,11 +167,29 @@ func (u *upload) restoreNote(note []byte) {
 	u.active = d.stamp()
 	copy(u.have, d.data)
 	copy(u.noted, u.have)
-	for part := range u.crcs {
+	for part := range u.parts {
 		if u.has(part) {
 			u.absent--
 		}
 	}
+}
+
+// restoreSums reads the checksums of the durable parts.
+func (u *upload) restoreSums(txn *badger.Txn) error {
+	prefix := uploadKey(keyPartSums, u.name)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		row := int(binary.BigEndian.Uint32(it.Item().Key()[len(prefix):]))
+		data, err := it.Item().ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		for i, sum := range decodeSums(data) {
+			u.sums.set(row*sumsInRow+i, sum)
+		}
+	}
+	return nil
 }
 
 // clearStaging removes the files that belong to no upload.

@@ -70,7 +70,7 @@ func settlement(d spool.DeliveryID, messages []spool.Message) spool.Settlement {
 }
 
 func upload(e spool.Envelope) spool.Upload {
-	return spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C}
+	return spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size}
 }
 
 // part16 is one part of the content.

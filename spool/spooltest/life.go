@@ -1,7 +1,6 @@
 package spooltest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ var lifeTests = map[string]func(*room){
 		for name, call := range map[string]func() error{
 			"Publish":  func() error { _, err := r.Publish(r.ctx, e); return err },
 			"Stage":    func() error { _, err := r.Stage(r.ctx, upload(e)); return err },
-			"Put part": func() error { return st.Put(r.ctx, 0, bytes.NewReader(content)) },
+			"Put part": func() error { return r.put(st, 0, content) },
 			"Abort":    func() error { return st.Abort(r.ctx) },
 			"Known":    func() error { _, err := r.Known(r.ctx, lab, nil); return err },
 			"Lease":    func() error { _, err := r.Lease(r.ctx, request(centre, 1)); return err },

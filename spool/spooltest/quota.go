@@ -1,9 +1,7 @@
 package spooltest
 
 import (
-	"bytes"
 	"errors"
-	"hash/crc32"
 	"io"
 	"sync"
 	"time"
@@ -47,12 +45,8 @@ func (r *room) over(err error, want spool.OverQuota) {
 // vast makes an upload of so many parts, all of the same zeros.
 func vast(parts int) (spool.Upload, []byte) {
 	part := make([]byte, spool.PartSize)
-	up := spool.Upload{Sender: lab, Envelope: id.Random128[id.Envelope](),
-		Size: int64(parts) * spool.PartSize}
-	for range parts {
-		up.CRC32C = append(up.CRC32C, crc32.Checksum(part, castagnoli))
-	}
-	return up, part
+	return spool.Upload{Sender: lab, Envelope: id.Random128[id.Envelope](),
+		Size: int64(parts) * spool.PartSize}, part
 }
 
 // unread fails the test if it is read.
@@ -241,11 +235,11 @@ var quotaTests = map[string]func(*room){
 		want := spool.Usage{Uploads: 1, Reserved: spool.LookAhead}
 		r.counts(want)
 		for n := range 2 {
-			r.no(st.Put(r.ctx, 7*n, bytes.NewReader(part)))
+			r.no(r.put(st, 7*n, part))
 			want.Reserved += spool.PartSize
 			r.counts(want)
-			r.no(st.Put(r.ctx, 7*n, bytes.NewReader(part)))
-			r.check(st.Put(r.ctx, 50, bytes.NewReader(part[1:])) != nil, "a bad part was taken")
+			r.no(r.put(st, 7*n, part))
+			r.check(r.put(st, 50, part[1:]) != nil, "a bad part was taken")
 			r.counts(want)
 		}
 		r.restart()
@@ -275,7 +269,7 @@ var quotaTests = map[string]func(*room){
 			r.want(err, spool.ErrQuota)
 			r.stage(e) // reopening passes
 			r.limit(spool.Quotas{Site: spool.Quota{Uploads: 1, Reserved: 1, Bytes: 1}})
-			r.want(st.Put(r.ctx, 0, bytes.NewReader(content)), spool.ErrDisplaced)
+			r.want(r.put(st, 0, content), spool.ErrDisplaced)
 			r.staged(e, content)
 			r.publish(e) // its bytes were counted before
 			r.counts(spool.Usage{Bytes: 300 + onePart, Envelopes: 2, Messages: 2})
@@ -286,14 +280,14 @@ var quotaTests = map[string]func(*room){
 		r.limit(spool.Quotas{Site: spool.Quota{Reserved: spool.LookAhead + spool.PartSize}})
 		st, err := r.Stage(r.ctx, up)
 		r.no(err)
-		r.no(st.Put(r.ctx, 0, bytes.NewReader(part)))
-		err = st.Put(r.ctx, 1, unread{r})
+		r.no(r.put(st, 0, part))
+		err = st.Put(r.ctx, 1, 0, unread{r})
 		r.over(err, spool.OverQuota{Scope: spool.ScopeSite, Name: string(lab),
 			Limit: spool.LimitReserved, Used: spool.LookAhead + spool.PartSize,
 			Allowed: spool.LookAhead + spool.PartSize, Needed: spool.PartSize})
 		r.check(len(st.Missing()) == 8, "missing %v", st.Missing())
 		r.limit(spool.Quotas{})
-		r.no(st.Put(r.ctx, 1, bytes.NewReader(part)))
+		r.no(r.put(st, 1, part))
 	},
 	"let an upload receive no more than the look-ahead at once": func(r *room) {
 		up, part := vast(9)
@@ -305,7 +299,7 @@ var quotaTests = map[string]func(*room){
 		put := func(n int) {
 			readers[n] = newFaucet()
 			calls = append(calls, background(func() (bool, error) {
-				return true, st.Put(r.ctx, n, readers[n])
+				return true, st.Put(r.ctx, n, 0, readers[n])
 			}))
 		}
 		for n := range atOnce {

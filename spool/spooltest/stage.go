@@ -49,42 +49,42 @@ var stageTests = map[string]func(*room){
 		_, err := r.Publish(r.ctx, e)
 		r.want(err, spool.ErrUnstaged)
 		st := r.stage(e)
-		r.no(st.Put(r.ctx, 1, bytes.NewReader(part16(content, 1))))
+		r.no(r.put(st, 1, part16(content, 1)))
 		_, err = r.Publish(r.ctx, e)
 		r.want(err, spool.ErrUnstaged)
 		r.idle(centre)
-		r.no(st.Put(r.ctx, 0, bytes.NewReader(part16(content, 0))))
+		r.no(r.put(st, 0, part16(content, 0)))
 		r.publish(e)
 	},
 	"is found again after a restart, with what was durable": func(r *room) {
 		e, content := large(twoPart, centre)
-		r.no(r.stage(e).Put(r.ctx, 1, bytes.NewReader(part16(content, 1))))
+		r.no(r.put(r.stage(e), 1, part16(content, 1)))
 		r.restart()
 		st := r.stage(e)
 		r.check(reflect.DeepEqual(st.Missing(), []int{0}), "missing %v", st.Missing())
-		r.no(st.Put(r.ctx, 0, bytes.NewReader(part16(content, 0))))
+		r.no(r.put(st, 0, part16(content, 0)))
 		r.restart()
 		d := r.delivery(e, r.publish(e), centre)
 		r.check(bytes.Equal(r.read(d, 0), content), "other content")
 	},
-	"under another size or other checksums is a conflict": func(r *room) {
+	"under another size is a conflict, and so is publishing other checksums": func(r *room) {
 		e, content := large(onePart, centre)
 		r.stage(e)
 		other, _ := large(onePart+1, centre)
 		other.ID = e.ID
 		_, err := r.Stage(r.ctx, upload(other))
 		r.want(err, spool.ErrConflict)
-		sums := upload(e)
-		sums.CRC32C = []uint32{e.CRC32C[0] + 1}
-		_, err = r.Stage(r.ctx, sums)
-		r.want(err, spool.ErrConflict)
 		r.staged(e, content)
 		different := e
-		different.CRC32C = sums.CRC32C
-		_, err = r.Publish(r.ctx, different)
-		r.want(err, spool.ErrConflict)
+		different.CRC32C = []uint32{e.CRC32C[0] + 1}
+		for _, bad := range []spool.Envelope{different, other} {
+			_, err = r.Publish(r.ctx, bad)
+			r.want(err, spool.ErrConflict)
+		}
 		r.publish(e)
-		_, err = r.Stage(r.ctx, sums)
+		_, err = r.Stage(r.ctx, upload(other))
+		r.want(err, spool.ErrConflict)
+		_, err = r.Publish(r.ctx, different)
 		r.want(err, spool.ErrConflict)
 	},
 	"of what is published has nothing missing": func(r *room) {
@@ -105,8 +105,8 @@ var stageTests = map[string]func(*room){
 		f, foreign := large(onePart, centre)
 		f.ID, f.Sender = e.ID, other
 		a, b := r.stage(e), r.stage(f)
-		r.no(a.Put(r.ctx, 0, bytes.NewReader(content)))
-		r.no(b.Put(r.ctx, 0, bytes.NewReader(foreign)))
+		r.no(r.put(a, 0, content))
+		r.no(r.put(b, 0, foreign))
 		p := r.publish(e)
 		_, err := r.Publish(r.ctx, f)
 		r.want(err, spool.ErrConflict)
@@ -130,7 +130,7 @@ var stageTests = map[string]func(*room){
 		st := r.staged(e, content)
 		r.no(st.Abort(r.ctx))
 		r.no(st.Abort(r.ctx))
-		r.check(st.Put(r.ctx, 0, bytes.NewReader(content)) != nil, "a part was taken after all")
+		r.check(r.put(st, 0, content) != nil, "a part was taken after all")
 		_, err := r.Publish(r.ctx, e)
 		r.want(err, spool.ErrUnstaged)
 		r.restart()
@@ -139,20 +139,20 @@ var stageTests = map[string]func(*room){
 		r.staged(e, content)
 		r.publish(e)
 	},
-	"without size and checksums, it is reopened if it is open": func(r *room) {
+	"without a size, it is reopened if it is open": func(r *room) {
 		e, content := large(twoPart, centre)
 		bare := spool.Upload{Sender: e.Sender, Envelope: e.ID}
 		_, err := r.Stage(r.ctx, bare)
 		r.want(err, spool.ErrNotFound)
 		old := r.stage(e)
-		r.no(old.Put(r.ctx, 1, bytes.NewReader(part16(content, 1))))
+		r.no(r.put(old, 1, part16(content, 1)))
 		r.restart()
 		st, err := r.Stage(r.ctx, bare)
 		r.no(err)
 		r.check(reflect.DeepEqual(st.Missing(), []int{0}), "missing %v", st.Missing())
 		_, err = r.Stage(r.ctx, spool.Upload{Sender: other, Envelope: e.ID})
 		r.want(err, spool.ErrNotFound)
-		r.no(st.Put(r.ctx, 0, bytes.NewReader(part16(content, 0))))
+		r.no(r.put(st, 0, part16(content, 0)))
 		p := r.publish(e)
 		st, err = r.Stage(r.ctx, bare)
 		r.no(err)
@@ -162,12 +162,10 @@ var stageTests = map[string]func(*room){
 	"refuses what cannot be": func(r *room) {
 		e, _ := large(onePart, centre)
 		for name, change := range map[string]func(*spool.Upload){
-			"no id":        func(u *spool.Upload) { u.Envelope = "" },
-			"no sender":    func(u *spool.Upload) { u.Sender = "" },
-			"too small":    func(u *spool.Upload) { u.Size = spool.SmallSize },
-			"too large":    func(u *spool.Upload) { u.Size = spool.MaxSize + 1 },
-			"no checksums": func(u *spool.Upload) { u.CRC32C = nil },
-			"too many":     func(u *spool.Upload) { u.CRC32C = []uint32{1, 2} },
+			"no id":     func(u *spool.Upload) { u.Envelope = "" },
+			"no sender": func(u *spool.Upload) { u.Sender = "" },
+			"too small": func(u *spool.Upload) { u.Size = spool.SmallSize },
+			"too large": func(u *spool.Upload) { u.Size = spool.MaxSize + 1 },
 		} {
 			u := upload(e)
 			change(&u)
@@ -179,12 +177,12 @@ var stageTests = map[string]func(*room){
 	"by a newer caller displaces the older one": func(r *room) {
 		e, content := large(twoPart, centre)
 		old := r.stage(e)
-		r.no(old.Put(r.ctx, 0, bytes.NewReader(part16(content, 0))))
+		r.no(r.put(old, 0, part16(content, 0)))
 		young := r.stage(e)
 		r.check(reflect.DeepEqual(young.Missing(), []int{1}), "missing %v", young.Missing())
-		r.want(old.Put(r.ctx, 1, bytes.NewReader(part16(content, 1))), spool.ErrDisplaced)
+		r.want(r.put(old, 1, part16(content, 1)), spool.ErrDisplaced)
 		r.want(old.Abort(r.ctx), spool.ErrDisplaced)
-		r.no(young.Put(r.ctx, 1, bytes.NewReader(part16(content, 1))))
+		r.no(r.put(young, 1, part16(content, 1)))
 		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
 			"other content")
 	},
@@ -192,11 +190,14 @@ var stageTests = map[string]func(*room){
 		e, content := large(onePart, centre)
 		reader := newFaucet()
 		old := r.stage(e)
-		hanging := background(func() (bool, error) { return true, old.Put(r.ctx, 0, reader) })
+		hanging := background(func() (bool, error) {
+			return true, old.Put(r.ctx, 0, e.CRC32C[0],
+				reader)
+		})
 		reader.give(noise(700_000)) // not the announced bytes
 		<-reader.idle
 		young := r.stage(e)
-		r.no(young.Put(r.ctx, 0, bytes.NewReader(content)))
+		r.no(r.put(young, 0, content))
 		reader.give(noise(onePart - 700_000))
 		reader.give(nil)
 		_, err := arrives(r, hanging)

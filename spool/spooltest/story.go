@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -160,23 +159,34 @@ func (s *story) stage(t *rapid.T) {
 	}
 	s.room.no(err)
 	s.uploads[e.ID] = modelUpload{e.Sender, e.Size}
-	switch rapid.SampledFrom([]string{"publish", "restart", "abort", "too early"}).Draw(t, "then") {
+	switch rapid.SampledFrom([]string{"publish", "restart", "abort", "too early",
+		"replace"}).Draw(t, "then") {
 	case "too early":
 		_, err := s.room.Publish(s.room.ctx, e)
 		s.room.want(err, spool.ErrUnstaged)
 	case "abort":
-		s.room.no(st.Put(s.room.ctx, 0, strings.NewReader(string(content))))
+		s.room.no(s.room.put(st, 0, content))
 		s.room.no(st.Abort(s.room.ctx))
 		delete(s.uploads, e.ID)
 		_, err := s.room.Publish(s.room.ctx, e)
 		s.room.want(err, spool.ErrUnstaged)
+	case "replace":
+		s.room.no(s.room.put(st, 0, noise(onePart)))
+		_, err := s.room.Publish(s.room.ctx, e)
+		s.room.check(err != nil, "other content was published")
+		if rapid.Bool().Draw(t, "restart") {
+			s.restart(t)
+			st = s.room.stage(e)
+		}
+		s.room.no(s.room.put(st, 0, content))
+		s.add(e)
 	case "restart":
-		s.room.no(st.Put(s.room.ctx, 0, strings.NewReader(string(content))))
+		s.room.no(s.room.put(st, 0, content))
 		s.restart(t)
 		s.room.check(len(s.room.stage(e).Missing()) == 0, "the part is missing")
 		s.add(e)
 	case "publish":
-		s.room.no(st.Put(s.room.ctx, 0, strings.NewReader(string(content))))
+		s.room.no(s.room.put(st, 0, content))
 		s.add(e)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/crc32"
 	"io"
 	"time"
 
@@ -157,9 +158,14 @@ func (r *room) staged(e spool.Envelope, content []byte) spool.Staging {
 	r.Helper()
 	st := r.stage(e)
 	for part := range e.CRC32C {
-		r.no(st.Put(r.ctx, part, bytes.NewReader(part16(content, part))))
+		r.no(r.put(st, part, part16(content, part)))
 	}
 	return st
+}
+
+// put stores a part with the checksum of its bytes.
+func (r *room) put(st spool.Staging, part int, data []byte) error {
+	return st.Put(r.ctx, part, crc32.Checksum(data, castagnoli), bytes.NewReader(data))
 }
 
 func (r *room) stage(e spool.Envelope) spool.Staging {
