@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"sealpost/agent/outbox"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
@@ -13,6 +14,8 @@ import (
 type ResendRequest struct {
 	Message string `json:"message"`
 	To      string `json:"to"`
+	// Twice sends it even if it is on its way there again.
+	Twice bool `json:"twice,omitempty"`
 }
 
 var errSendsNothing = reason.Err("sends-nothing")
@@ -56,7 +59,8 @@ func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
 	if err := a.mustReceive(ctx, to); err != nil {
 		return Done{}, err
 	}
-	m, err := a.outbox.Resend(ctx, in.Message, to)
+	m, err := a.outbox.Resend(ctx, outbox.Resending{Message: in.Message, To: to,
+		Twice: in.Twice})
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}

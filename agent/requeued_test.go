@@ -7,17 +7,21 @@ import (
 	"strings"
 	"testing"
 
+	"sealpost/agent"
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
-// A delivery that the hub has given up is requeued, and arrives. At the lab the file lies in
-// failed, beside a note that says so, and then in delivered.
-func TestARequeuedFile(t *testing.T) {
-	w, lab, centre := labAndCentre(t)
-	identity := centre.status().Fingerprint
+// requeued has two files of a lab fail at a centre that was removed, and requeued.
+func requeued(t *testing.T) (w *world, lab, centre *site, identity id.Hash,
+	contents map[string][]byte) {
+	t.Helper()
+	w, lab, centre = labAndCentre(t)
+	identity = centre.status().Fingerprint
 	centre.stop()
-	contents := map[string][]byte{"a.csv": random(1000), "b.csv": random(300_000)}
+	contents = map[string][]byte{"a.csv": random(1000), "b.csv": random(300_000)}
 	for name, content := range contents {
 		lab.drop(name, content)
 	}
@@ -37,6 +41,30 @@ func TestARequeuedFile(t *testing.T) {
 		w.admin(hub.ControlRequeue, hub.LetterRequest{Message: l.Messages[0].ID}, &out)
 	}
 	expectNotes(t, lab, "Do not send it to CA-RC again")
+	return w, lab, centre, identity, contents
+}
+
+// A delivery that the hub has given up is requeued, and arrives. At the lab the file lies in
+// failed, beside a note that says so, and then in delivered. Everything else says so too, and a
+// resend that would arrive twice is refused.
+func TestARequeuedFile(t *testing.T) {
+	_, lab, centre, _, contents := requeued(t)
+	m := lab.status().Outbox.Latest[0]
+	if !strings.Contains(m.Reason.String(), "to CA-RC again") ||
+		m.Stands() != reason.New("state-requeued") {
+		t.Errorf("the status says %q, %q", m.Stands(), m.Reason)
+	}
+	eventually(t, "STATUS.txt says so", func() bool {
+		text, err := os.ReadFile(filepath.Join(lab.dir, "STATUS.txt"))
+		must(t, err)
+		return strings.Count(string(text), "on its way to CA-RC again") == 2 &&
+			!strings.Contains(string(text), "FAILED")
+	})
+	err := lab.call(agent.PathResend, agent.ResendRequest{Message: string(m.ID), To: "CA-RC"},
+		new(agent.Done))
+	if err == nil || !strings.Contains(err.Error(), "--twice") {
+		t.Errorf("a resend answers %v", err)
+	}
 
 	centre.start()
 	for name, content := range contents {
@@ -69,4 +97,20 @@ func expectNotes(t *testing.T, lab *site, text string) {
 		}
 		return with == 2
 	})
+}
+
+// The hub is lost while requeued files wait there. They have failed again, with that reason, and
+// can be sent again.
+func TestARequeuedFileOfALostHub(t *testing.T) {
+	w, lab, centre, identity, _ := requeued(t)
+	w.replaceHub(lab.status().Fingerprint, identity)
+	expectNotes(t, lab, "no longer has it")
+	m := lab.status().Outbox.Latest[0]
+	if m.IsRequeued() || m.Reason.Code != "not-delivered" {
+		t.Errorf("the status says %q, %q", m.Stands(), m.Reason)
+	}
+	centre.start()
+	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: string(m.ID), To: "CA-RC"},
+		new(agent.Done)))
+	eventually(t, "it arrives", func() bool { return len(centre.inInbox()) == 1 })
 }

@@ -44,7 +44,7 @@ func printReceipts(p *printer, out agent.Receipts) error {
 			standing(r.Standing))
 	}
 	return t.print(p.w, p.in(reason.New("no-receipts-yet", "message", out.Message.ID,
-		"state", out.Message.State.Reason())))
+		"state", out.Message.Stands())))
 }
 
 func exportProof(cmd *cobra.Command, message, export, content string) error {
@@ -95,7 +95,7 @@ func printLog(p *printer, l agent.Log) error {
 		if why.IsZero() && !m.HeldUntil.IsZero() {
 			why = reason.New("held-until", "time", m.HeldUntil)
 		}
-		t.add(m.Finished, messageStands(m.State.Reason(), why, m.Folder))
+		t.add(m.Finished, messageStands(m.Stands(), why, m.Folder))
 	}
 	for _, m := range l.Received {
 		if !m.Placed {
@@ -156,11 +156,14 @@ func agentRetryCommand() *cobra.Command {
 
 func agentResendCommand() *cobra.Command {
 	var to string
+	var twice bool
 	cmd := &cobra.Command{
 		Use: "resend MESSAGE --to SITE", Short: "Send what a finished message held to one site " +
 			"again",
 		Long: "Send what a delivered or failed message held to one site, as a new message under\n" +
-			"a new message id. The file must still lie where sealpost left it.",
+			"a new message id. The file must still lie where sealpost left it. A message that\n" +
+			"the admin of the hub has put back into the queue of that site is refused, since\n" +
+			"it would arrive twice, unless --twice says that this is wanted.",
 		Args: wantArgs("MESSAGE"), Example: "  sealpost agent resend FL-LAB_DAT_20251008_001 " +
 			"--to SF-RC",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -168,11 +171,12 @@ func agentResendCommand() *cobra.Command {
 				return err
 			}
 			return askDone(cmd, agent.PathResend,
-				agent.ResendRequest{Message: args[0], To: to})
+				agent.ResendRequest{Message: args[0], To: to, Twice: twice})
 		},
 	}
 	dirFlag(cmd, "agent")
 	jsonFlag(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "the site to send it to")
+	cmd.Flags().BoolVar(&twice, "twice", false, "send it even if it is on its way there again")
 	return completeFlag(cmd, "to", sitesKnown)
 }

@@ -260,7 +260,7 @@ func printOutbox(p *printer, s agent.Status) error {
 			said := answer{r.Outcome, r.Code, r.Verified, r.Doubt}.text()
 			recipients = append(recipients, shown(visible.Text(string(r.Site))+":"+p.in(said)))
 		}
-		t.add(m.ID, quoted(m.Name), reason.Size(m.Size), m.State.Reason(), m.Claimed,
+		t.add(m.ID, quoted(m.Name), reason.Size(m.Size), m.Stands(), m.Claimed,
 			recipients)
 	}
 	if err := t.print(p.w, p.in(reason.New("nothing-sent"))); err != nil {
@@ -268,7 +268,7 @@ func printOutbox(p *printer, s agent.Status) error {
 	}
 	for _, m := range s.Outbox.Latest { // not in the table: too wide for any window
 		if !m.Reason.IsZero() && !m.Finished.IsZero() {
-			p.item(reason.New("message-because", "message", m.ID, "state", m.State.Reason(),
+			p.item(reason.New("message-because", "message", m.ID, "state", m.Stands(),
 				"why", m.Reason))
 		}
 	}

@@ -22,6 +22,9 @@ const (
 // requeued it.
 const CodeRequeued = "requeued"
 
+// CodeLost is the code of a dead outcome whose message was on its way again, until the hub lost it.
+const CodeLost = "lost-by-hub"
+
 // Outcome is the outcome of one message at one recipient.
 type Outcome struct {
 	UID       id.UID
@@ -185,6 +188,35 @@ func (tx *Tx) requeue(a Answer) error {
 	}
 	return tx.exec("UPDATE outcome INDEXED BY outcome_dead SET code = ?3, time = ?4 WHERE"+dead+
 		"= 'failed')", a.Site, a.Envelope, CodeRequeued, millis(a.Time))
+}
+
+// Requeued lists the envelopes of failed messages that are on their way again. It begins after an
+// id, in the order of ids.
+func (tx *Tx) Requeued(after id.Envelope, limit int) (list []id.Envelope, err error) {
+	err = tx.rows("SELECT DISTINCT m.envelope_id FROM outcome o INDEXED BY outcome_dead "+
+		"CROSS JOIN message m ON m.uid = o.uid WHERE o.outcome = 'dead' AND o.code = ? "+
+		"AND m.state = 'failed' AND m.envelope_id > ? ORDER BY m.envelope_id LIMIT ?",
+		[]any{CodeRequeued, after, limit}, func(rows *sql.Rows) error {
+			var e id.Envelope
+			err := rows.Scan(&e)
+			list = append(list, e)
+			return err
+		})
+	return list, err
+}
+
+// LoseRequeued ends the ways of failed messages that were on their way again in an envelope. The
+// hub no longer knows it.
+func (tx *Tx) LoseRequeued(e id.Envelope, at time.Time) error {
+	if err := tx.exec("UPDATE message INDEXED BY message_envelope SET "+unfiled+
+		" WHERE envelope_id <> '' AND envelope_id = ?1 AND state = 'failed' AND EXISTS "+
+		"(SELECT 1 FROM outcome o WHERE o.uid = message.uid AND o.outcome = 'dead' AND "+
+		"o.code = ?2)", e, CodeRequeued); err != nil {
+		return err
+	}
+	return tx.exec("UPDATE outcome SET code = ?1, time = ?2 WHERE outcome = 'dead' AND code = ?3 "+
+		"AND uid IN (SELECT uid FROM message INDEXED BY message_envelope WHERE "+
+		"envelope_id <> '' AND envelope_id = ?4)", CodeLost, millis(at), CodeRequeued, e)
 }
 
 // fileAgain has failed messages filed again, for another explanation. It compares the code of their

@@ -86,6 +86,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"requeued": func() error {
 			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Requeued: true, Time: day})
 		},
+		"lost": func() error { return tx.LoseRequeued(done, day) },
 		"anew": func() error { return tx.endAnew(Answer{Envelope: done, Time: day}) },
 		"open": func() error {
 			_, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10)

@@ -210,3 +210,15 @@ func TestAClaimOfAChangedFile(t *testing.T) {
 		}
 	}
 }
+
+// A message that was withdrawn has nothing to send again.
+func TestAResendOfAWithdrawnMessage(t *testing.T) {
+	s := newSealer(t)
+	m := s.claimed("a")[0]
+	remove(t, s.at("outbox/a"))
+	s.claimAll(newFinder(s.tray))
+	_, err := s.Resend(t.Context(), Resending{Message: string(m.ID), To: "CA-RC"})
+	if got := reason.Of(err).Code; got != "resend-of-withdrawn" {
+		t.Errorf("it says %s", got)
+	}
+}

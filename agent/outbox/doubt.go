@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"slices"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
@@ -32,21 +33,36 @@ func (m Message) isDoubtedAt(r Recipient) bool {
 	return waits && r.Outcome == "" && !r.Doubt.IsZero()
 }
 
-// mayResend reports whether a message may be sent to a site again. It may once it has ended, or if
-// the site's receipt is not believed.
-func (o *Outbox) mayResend(ctx context.Context, m ledger.Outgoing,
-	to id.Site) (may bool, err error) {
-	if m.State == ledger.Delivered || m.State == ledger.Failed {
-		return true, nil
+// whyNotResent returns an error if a message may not be sent to a site again. It may once it has
+// ended, or if the site's receipt is not believed. Of one that is on its way to the site again the
+// operator must want two.
+func (o *Outbox) whyNotResent(ctx context.Context, m ledger.Outgoing, in Resending) error {
+	switch m.State {
+	case ledger.Withdrawn:
+		return reason.Err("resend-of-withdrawn", "message", m.ID, "name", m.Name)
+	case ledger.Delivered:
+		return nil
 	}
-	err = o.ledger.View(ctx, func(tx *ledger.Tx) error {
-		stands, err := describe(tx, m)
-		for _, r := range stands.Recipients {
-			may = may || r.Site == to && stands.isDoubtedAt(r)
-		}
+	var stands Message
+	err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		stands, err = describe(tx, m)
 		return err
 	})
-	return may, err
+	if err != nil {
+		return err
+	}
+	isThere := func(is func(Recipient) bool) bool {
+		return slices.ContainsFunc(stands.Recipients, func(r Recipient) bool {
+			return r.Site == in.To && is(r)
+		})
+	}
+	switch {
+	case m.State == ledger.Failed && isThere(stands.isRequeuedAt) && !in.Twice:
+		return reason.Err("resend-of-requeued", "message", m.ID, "site", in.To)
+	case m.State == ledger.Failed, isThere(stands.isDoubtedAt):
+		return nil
+	}
+	return reason.Err("not-finished", "message", m.ID, "state", m.State.Reason())
 }
 
 // recheckAll checks all receipts in doubt again. A pin may have changed just before a crash.

@@ -97,7 +97,7 @@ func TestAReceiptInDoubtIsReported(t *testing.T) {
 		"SF-RC": "not-finished",      // there is no doubt
 		"CA-RC": "not-what-was-sent", // the digest is another one
 	} {
-		_, err := s.Resend(t.Context(), string(m.ID), to)
+		_, err := s.Resend(t.Context(), Resending{Message: string(m.ID), To: to})
 		if got := reason.Of(err).Code; got != want {
 			t.Errorf("resent to %s: %s", to, got)
 		}

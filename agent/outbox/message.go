@@ -162,7 +162,41 @@ func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 	if m.Reason.IsZero() {
 		m.Reason = m.doubted()
 	}
+	if m.IsRequeued() {
+		m.Reason = m.onItsWayAgain()
+	}
 	return m, nil
+}
+
+// IsRequeued reports whether a failed message is on its way to a recipient again.
+func (m Message) IsRequeued() bool { return slices.ContainsFunc(m.Recipients, m.isRequeuedAt) }
+
+func (m Message) isRequeuedAt(r Recipient) bool {
+	return m.State == ledger.Failed && r.Outcome == ledger.OutcomeDead &&
+		r.Code == ledger.CodeRequeued
+}
+
+// Stands returns the state of a message for users.
+func (m Message) Stands() reason.Reason {
+	if m.IsRequeued() {
+		return reason.New("state-requeued")
+	}
+	return m.State.Reason()
+}
+
+// onItsWayAgain returns the reason of a failed message that the hub's admin has requeued. It names
+// the recipients that do not get it all the same.
+func (m Message) onItsWayAgain() reason.Reason {
+	var to, others []id.Site
+	for _, r := range m.Recipients {
+		switch {
+		case m.isRequeuedAt(r):
+			to = append(to, r.Site)
+		case r.Outcome != ledger.OutcomeDelivered:
+			others = append(others, r.Site)
+		}
+	}
+	return reason.New("requeued-to", "sites", to, "others", others)
 }
 
 // take adds an outcome to its recipient. A receipt of an earlier envelope, or a site that only that

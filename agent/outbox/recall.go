@@ -120,12 +120,20 @@ func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) bool {
 	}
 }
 
+// Resending asks to send the content of a message to a site again.
+type Resending struct {
+	Message string
+	To      id.Site
+	Twice   bool // even if it is on its way there again
+}
+
 // Resend sends the content of a message to one site, as a message of its own. It drops a copy into
 // that site's folder under outbox/.
-func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Message, error) {
+func (o *Outbox) Resend(ctx context.Context, r Resending) (id.Message, error) {
 	var m ledger.Outgoing
+	to := r.To
 	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
-		m, err = tx.Message(name)
+		m, err = tx.Message(r.Message)
 		return err
 	}); err != nil {
 		return "", err
@@ -133,10 +141,8 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	if _, err := id.ParseSite(string(to)); err != nil {
 		return m.ID, err
 	}
-	if may, err := o.mayResend(ctx, m, to); err != nil {
+	if err := o.whyNotResent(ctx, m, r); err != nil {
 		return m.ID, err
-	} else if !may {
-		return m.ID, reason.Err("not-finished", "message", m.ID, "state", m.State.Reason())
 	}
 	t := o.tray(m.Tray)
 	if t == nil {

@@ -66,44 +66,79 @@ func (o *Outbox) reconcileAll(ctx context.Context) error {
 func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error) {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	for _, state := range []ledger.EnvelopeState{ledger.EnvelopeSealed, ledger.EnvelopePublished} {
-		var after id.Envelope
-		for {
-			var page []id.Envelope
-			if err := o.view(ctx, func(tx *ledger.Tx) (err error) {
-				page,
-					err = tx.OpenEnvelopes(state, after, knownPage)
-				return err
-			}); err != nil {
-				return nil, err
+		err := o.compareAll(ctx, &pause, func(tx *ledger.Tx,
+			after id.Envelope) ([]id.Envelope, error) {
+			return tx.OpenEnvelopes(state, after, knownPage)
+		}, func(k api.KnownEnvelope) error {
+			left, err := o.compareKnown(ctx, state, k)
+			if left != nil {
+				leftovers = append(leftovers, left)
 			}
-			if len(page) == 0 {
-				break
-			}
-			known, err := o.hub.Known(ctx, page)
-			if err != nil {
-				if ctx.Err() != nil {
-					return nil, ctx.Err()
-				}
-				o.log.Warn("the hub does not say what it knows; trying again", "error", err)
-				if err := pause.Wait(ctx, api.RetryAfter(err)); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			for _, k := range known {
-				after = k.Envelope
-				left, err := o.compareKnown(ctx, state, k)
-				if err != nil {
-					return nil, err
-				}
-				if left != nil {
-					leftovers = append(leftovers, left)
-				}
-			}
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
+	}
+	err = o.compareAll(ctx, &pause, func(tx *ledger.Tx, after id.Envelope) ([]id.Envelope, error) {
+		return tx.Requeued(after, knownPage)
+	}, func(k api.KnownEnvelope) error { return o.compareRequeued(ctx, k) })
+	if err != nil {
+		return nil, err
 	}
 	o.desk.tell(o.desk.reconsider)
 	return leftovers, o.recheckAll(ctx)
+}
+
+// compareAll asks the hub for all envelopes of a list, page by page, and calls compare with each
+// answer. It waits for a hub that does not answer.
+func (o *Outbox) compareAll(ctx context.Context, pause *backoff.Backoff,
+	list func(*ledger.Tx, id.Envelope) ([]id.Envelope, error),
+	compare func(api.KnownEnvelope) error) error {
+	for after := id.Envelope(""); ; {
+		var page []id.Envelope
+		err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+			page, err = list(tx, after)
+			return err
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		known, err := o.hub.Known(ctx, page)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			o.log.Warn("the hub does not say what it knows; trying again", "error", err)
+			if err := pause.Wait(ctx, api.RetryAfter(err)); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, k := range known {
+			after = k.Envelope
+			if err := compare(k); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// compareRequeued updates the failed messages of an envelope that are on their way again. A hub
+// that has lost the envelope has lost their ways.
+func (o *Outbox) compareRequeued(ctx context.Context, k api.KnownEnvelope) error {
+	if k.State != api.StateUnknown {
+		return o.takeResults(ctx, k)
+	}
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return tx.LoseRequeued(k.Envelope, time.Now())
+	})
+	if err != nil {
+		return errors.Join(errLedger, err)
+	}
+	o.log.Warn("requeued, and lost by the hub", "envelope", k.Envelope)
+	o.fileSoon()
+	return nil
 }
 
 // compareKnown updates one envelope's row from the hub's knowledge of it. It leaves an envelope
@@ -137,6 +172,11 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState,
 			return nil, err
 		}
 	}
+	return nil, o.takeResults(ctx, k)
+}
+
+// takeResults records the hub's results of an envelope.
+func (o *Outbox) takeResults(ctx context.Context, k api.KnownEnvelope) error {
 	var answers []ledger.Answer
 	for _, r := range k.Results {
 		if r.Receipt == "" && r.DeadCode == "" {
@@ -144,14 +184,14 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState,
 		}
 		a, err := o.answer(ctx, k.Envelope, r)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		answers = append(answers, a)
 	}
 	if len(answers) == 0 {
-		return nil, nil
+		return nil
 	}
-	return nil, o.save(ctx, answers, func(*ledger.Tx) error { return nil })
+	return o.save(ctx, answers, func(*ledger.Tx) error { return nil })
 }
 
 // emptySealed frees the space of a sealed file. If another program holds it, the next start does.

@@ -187,7 +187,7 @@ func TestResendBeforeTheMove(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); err != nil {
+	if _, err := s.Resend(t.Context(), Resending{Message: string(m.ID), To: "CA-RC"}); err != nil {
 		t.Error(err)
 	}
 	if !exists(filepath.Join(s.tray.Outbox(), "@CA-RC", "data.csv")) {

@@ -173,7 +173,8 @@ func TestASecondNameIsNotCopied(t *testing.T) {
 	if err := os.Link(filepath.Join(s.cfg.State, "claims.key"), s.at(set+"/key")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); !errors.Is(err, notWhatWasSent(m)) {
+	if _, err := s.Resend(t.Context(), Resending{Message: string(m.ID),
+		To: "CA-RC"}); !errors.Is(err, notWhatWasSent(m)) {
 		t.Errorf("it is sent again: %v", err)
 	}
 	if exists(s.at("outbox/@CA-RC/set")) {

@@ -68,6 +68,8 @@ func answered(c ledger.Outcome) reason.Reason {
 		return reason.New("why-removed", "site", c.Site, "code", c.Code, "time", c.Time)
 	case "expired":
 		return reason.New("why-expired", "site", c.Site, "code", c.Code, "time", c.Time)
+	case ledger.CodeLost:
+		return reason.New("why-lost-by-hub", "site", c.Site)
 	case "max-attempts":
 		return reason.New("why-max-attempts", "site", c.Site, "code", c.Code, "time", c.Time)
 	}
@@ -115,8 +117,8 @@ func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Rea
 			"sites", strings.Join(unplaced, ",")))
 	}
 	if len(waiting) > 0 {
-		lines = append(lines, reason.New("why-again-requeued", "message", m.ID,
-			"sites", strings.Join(waiting, ",")))
+		lines = append(lines, reason.New("why-again-requeued", "sites",
+			strings.Join(waiting, ",")))
 	}
 	for _, site := range removed {
 		lines = append(lines, reason.New("why-again-removed", "site", site, "message", m.ID))

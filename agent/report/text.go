@@ -269,7 +269,8 @@ func sending(l *lines, o outbox.TrayStatus) {
 	}
 	underWay(l, o, wordsOf(reason.Unanswered))
 	ended(l, reason.New("status-delivered-last"), o.Delivered, delivered)
-	ended(l, reason.New("status-failed-last"), o.Failed, failed)
+	ended(l, reason.New("status-failed-last"), slices.DeleteFunc(slices.Clone(o.Failed),
+		outbox.Message.IsRequeued), failed)
 }
 
 // called returns the name and the id of a message.
@@ -319,7 +320,9 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	if len(o.OwnDisks) > 0 {
 		l.head(l.in(reason.New("status-own-disk", "folders", o.OwnDisks)))
 	}
-	if len(states) == 0 {
+	requeued := slices.DeleteFunc(slices.Clone(o.Failed),
+		func(m outbox.Message) bool { return !m.IsRequeued() })
+	if len(states)+len(requeued) == 0 {
 		l.head(l.in(reason.New("status-idle")))
 		return
 	}
@@ -337,6 +340,10 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 		l.write(fmt.Sprintf("  %s %s", called(m), l.in(m.WaitsFor())))
 	}
 	l.more(int(published), len(o.Waiting))
+	for _, m := range requeued {
+		l.write(fmt.Sprintf("  %s %s", called(m), l.in(reason.New("message-requeued", "why",
+			m.Reason, "folder", m.Folder))))
+	}
 	if o.IsLate(time.Now()) {
 		l.answers(waiting)
 	}
