@@ -14,6 +14,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/spoken"
 )
 
 // How an approval changes the one before.
@@ -47,7 +48,8 @@ type RouteSite struct {
 	Proposed bool    `json:"proposed"` // by the hub, when this site asked last
 	// of its identity: the pinned one, or the one that the hub shows
 	Fingerprint id.Hash `json:"fingerprint,omitempty"`
-	Pinned      bool    `json:"pinned"` // the fingerprint is the pinned one
+	Words       string  `json:"words,omitempty"` // of the fingerprint
+	Pinned      bool    `json:"pinned"`          // the fingerprint is the pinned one
 
 	trust.Standing
 }
@@ -300,6 +302,7 @@ func (a *Agent) routeSites(tx *ledger.Tx, approved []id.Site,
 		} else if !errors.Is(err, ledger.ErrNotFound) {
 			return nil, err
 		}
+		by[s].Words = spoken.Words(by[s].Fingerprint)
 		list = append(list, *by[s])
 	}
 	return list, nil

@@ -7,6 +7,7 @@ import (
 
 	"sealpost/agent"
 	"sealpost/internal/id"
+	"sealpost/internal/spoken"
 )
 
 func (s *site) approve(in agent.ApproveRequest) (text string, err error) {
@@ -135,7 +136,8 @@ func TestFingerprintBeforeApproval(t *testing.T) {
 		}
 		return of
 	}
-	if of := shown(); of != (agent.RouteSite{Site: "NEW-RC", Proposed: true, Fingerprint: print}) {
+	if of := shown(); of != (agent.RouteSite{Site: "NEW-RC", Proposed: true, Fingerprint: print,
+		Words: spoken.Words(print)}) {
 		t.Errorf("the status shows %+v", of)
 	}
 	eventually(t, "STATUS.txt shows it", func() bool {

@@ -17,6 +17,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/profile"
 	"sealpost/internal/reason"
+	"sealpost/internal/spoken"
 )
 
 // The paths of the control socket.
@@ -30,6 +31,7 @@ const (
 	PathResend   = "/resend"   // ResendRequest → Done
 	PathLog      = "/log"      // MessageRequest → Log
 	PathRetry    = "/retry"    // Nothing → Done
+	PathIdentity = "/identity" // IdentityRequest → Identities
 	PathBlock    = "/block"    // BlockRequest → Done
 	PathUnblock  = "/unblock"  // BlockRequest → Done
 )
@@ -44,6 +46,7 @@ type Status struct {
 	Site        id.Site        `json:"site"`
 	Role        string         `json:"role"`
 	Fingerprint id.Hash        `json:"fingerprint"` // of the identity key
+	Words       string         `json:"words"`       // of the fingerprint, to compare by voice
 	Network     id.Hash        `json:"network"`
 	Expires     time.Time      `json:"expires"` // of the certificate
 	Link        Link           `json:"link"`
@@ -67,6 +70,7 @@ func (s Status) Roles() reason.Verdict {
 type Pin struct {
 	Site     id.Site       `json:"site"`
 	Identity id.Hash       `json:"fingerprint"`
+	Words    string        `json:"words"`       // of the fingerprint
 	Version  int           `json:"key_version"` // of its recipient key; 0: none seen yet
 	Seen     time.Time     `json:"seen"`
 	Trouble  reason.Reason `json:"trouble,omitzero"`  // with the identity or key that it shows
@@ -138,6 +142,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathStatus, a.status)
 	control.Handle(mux, PathApprove, a.approve)
 	control.Handle(mux, PathTrust, a.accept)
+	control.Handle(mux, PathIdentity, a.identify)
 	control.Handle(mux, PathReceipts, a.receipts)
 	control.Handle(mux, PathProof, a.proof)
 	control.Handle(mux, PathLog, a.lookUp)
@@ -151,7 +156,8 @@ func (a *Agent) handle(mux *http.ServeMux) {
 
 func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 	latest := min(max(in.Latest, 0), 1000)
-	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(), Network: a.network,
+	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(),
+		Words: spoken.Words(a.identity.Key()), Network: a.network,
 		Expires: a.identity.NotAfter()}
 	a.mu.Lock()
 	s.Link = a.link
@@ -178,9 +184,10 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		}
 		pins, err := tx.Pins()
 		for _, p := range pins {
-			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version,
-				Seen: p.Seen, Standing: a.trust.Standing(p), Trouble: p.Trouble,
-				Offered: p.Offered, Advice: trust.Advice(p)})
+			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity,
+				Words: spoken.Words(p.Identity), Version: p.Version, Seen: p.Seen,
+				Standing: a.trust.Standing(p), Trouble: p.Trouble, Offered: p.Offered,
+				Advice: trust.Advice(p)})
 		}
 		return err
 	})

@@ -21,6 +21,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
+	"sealpost/internal/spoken"
 )
 
 // JoinOptions are the choices of a site that joins its network.
@@ -29,7 +30,8 @@ type JoinOptions struct {
 	Dir        string // the site's folder, made when it is not there
 	Kind       string // of the messages that it sends; empty: DAT
 	Route      string // under which it sends; empty: <site>.<kind> in lower case
-	// sites to which the route may lead; "route" alone: the first complete proposal
+	// sites to which the route may lead; "route" alone: the first complete proposal. With "=" and a
+	// fingerprint behind its name, a user has compared that of the site.
 	Approve     []string
 	FirstNumber int64  // of a day's messages; 0: 1
 	Version     string // of the program
@@ -43,6 +45,7 @@ type Joined struct {
 	Role        string    `json:"role"`
 	Dir         string    `json:"dir"`
 	Fingerprint id.Hash   `json:"fingerprint"` // of the site's identity key, to compare by voice
+	Words       string    `json:"words"`       // of the fingerprint
 	Network     id.Hash   `json:"network"`
 	Expires     time.Time `json:"expires"`         // of the certificate
 	Again       bool      `json:"again,omitempty"` // the site had joined before
@@ -97,6 +100,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 		return Joined{}, err
 	}
 	j := Joined{Site: id.Site(cfg.Site), Role: cfg.Role, Dir: o.Dir, Fingerprint: identity.Key(),
+		Words:   spoken.Words(identity.Key()),
 		Network: id.Hash(cfg.Network), Again: identity.HasChain()}
 	if j.Again && before.Role != j.Role {
 		j.RoleBefore = before.Role
@@ -150,10 +154,8 @@ func plan(o JoinOptions) (joinPlan, error) {
 	if err := config.CheckAgent(relative(p.cfg, dir)); err != nil {
 		return p, reason.Err("join-bad-value", "why", err)
 	}
-	for _, site := range approvedSites(o.Approve) {
-		if _, err := id.ParseSite(string(site)); err != nil {
-			return p, reason.Err("join-bad-value", "why", err)
-		}
+	if _, _, err := comparedSites(o.Approve); err != nil {
+		return p, reason.Err("join-bad-value", "why", err)
 	}
 	return p, nil
 }
@@ -362,7 +364,8 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 // advance, with a warning: the sites of a network join in any order.
 func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	o JoinOptions) (warnings []reason.Reason, err error) {
-	if len(o.Approve) == 0 || !cfg.Sends() {
+	known := o.Invitation.Fingerprints
+	if len(known) == 0 && (len(o.Approve) == 0 || !cfg.Sends()) {
 		return nil, nil
 	}
 	l, err := openLedger(filepath.Join(cfg.State, "ledger.db"), o.Log)
@@ -370,10 +373,26 @@ func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 		return nil, err
 	}
 	defer l.Close()
-	t := trust.Trust{Ledger: l, Log: o.Log}
+	t := trust.Trust{Ledger: l, Log: o.Log, Now: o.Now}
+	sites, compared, err := comparedSites(o.Approve)
+	if err != nil {
+		return nil, err
+	}
+	for site, identity := range compared {
+		if _, err := t.Accept(ctx, site, string(identity)); err != nil {
+			return nil, err
+		}
+	}
+	for site, identity := range known {
+		if err := t.Identity(ctx, site, identity); err != nil && !errors.Is(err, trust.ErrPin) {
+			return nil, err // the status tells a difference from a pin
+		}
+	}
+	if len(o.Approve) == 0 || !cfg.Sends() {
+		return nil, nil
+	}
 	address := id.Address{RoutingKey: firstTray(&cfg).Route}
-	sites, err := changed(ctx, l, address, approvedSites(o.Approve), "")
-	if err == nil {
+	if sites, err = changed(ctx, l, address, sites, ""); err == nil {
 		err = t.Approve(ctx, address, sites)
 	}
 	if err != nil {
@@ -386,6 +405,32 @@ func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 		return nil, nil
 	}
 	return []reason.Reason{reason.New("not-site-yet", "strays", strays, "known", nil)}, nil
+}
+
+// comparedSites parses the approval of a join: sites, each with its fingerprint if a user has
+// compared it, or "route".
+func comparedSites(names []string) (sites []id.Site, compared map[id.Site]id.Hash, err error) {
+	compared = map[id.Site]id.Hash{}
+	plain := make([]string, len(names))
+	for i, name := range names {
+		site, fingerprint, has := strings.Cut(name, "=")
+		plain[i] = site
+		if !has {
+			continue
+		}
+		identity, err := trust.ParseFingerprint(id.Site(site), fingerprint)
+		if err != nil {
+			return nil, nil, err
+		}
+		compared[id.Site(strings.TrimSpace(site))] = identity
+	}
+	sites = approvedSites(plain)
+	for _, site := range sites {
+		if _, err := id.ParseSite(string(site)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return sites, compared, nil
 }
 
 // approvedSites parses an approval: sites, or "route" for the hub's first proposal.

@@ -31,6 +31,9 @@ type Invitation struct {
 	Suite   string    `toml:"suite"`   // hybrid or x25519
 	Secret  string    `toml:"secret"`  // see NewSecret
 	Expires time.Time `toml:"expires"` // UTC
+	// Fingerprints has the identities of sites that the new one may meet. The hub's admin gives
+	// them, so that the hub cannot show others later. Older agents refuse an invitation with them.
+	Fingerprints map[id.Site]id.Hash `toml:"fingerprints,omitempty"`
 }
 
 // The roles of admins on other computers. A viewer reads only.
@@ -42,7 +45,7 @@ const (
 // IsAdminRole reports whether a role is an admin's and no site's.
 func IsAdminRole(role string) bool { return role == RoleAdmin || role == RoleViewer }
 
-const maxInvitation = 16 << 10 // bytes
+const maxInvitation = 128 << 10 // bytes, with the fingerprints of a thousand sites
 
 const invitationHead = `# This is an invitation to join a sealpost network as the site %s.
 #
@@ -142,6 +145,8 @@ func (inv Invitation) validate() error {
 		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},
 		{"secret", isSecret(inv.Secret), "43 characters of base64url"},
 		{"expires", !inv.Expires.IsZero(), "a time such as 2025-10-08T12:00:00Z"},
+		{"fingerprints", areFingerprints(inv.Fingerprints),
+			"names of sites with 64 hexadecimal digits each"},
 	} {
 		if !rule.fine {
 			return reason.Err("invitation-damaged", "cause", ErrInvitation, "key", rule.key,
@@ -149,6 +154,17 @@ func (inv Invitation) validate() error {
 		}
 	}
 	return nil
+}
+
+func areFingerprints(list map[id.Site]id.Hash) bool {
+	for site, fingerprint := range list {
+		_, badSite := id.ParseSite(string(site))
+		_, badHash := id.ParseHash(string(fingerprint))
+		if badSite != nil || badHash != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func areHubs(hubs []string) bool {

@@ -66,26 +66,6 @@ func agentApproveCommand() *cobra.Command {
 	return completeFlag(completeEach(cmd, sitesKnown), "route", routesOf)
 }
 
-func agentTrustCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "trust SITE FINGERPRINT", Short: "Believe a site under a new fingerprint, after " +
-			"comparing it by voice",
-		Long: "Believe a site under a new fingerprint. Call somebody at the site whom you know,\n" +
-			"and compare the fingerprint with the one that `sealpost agent status` or\n" +
-			"`sealpost certs` shows there: what changed may be their computer, or somebody in\n" +
-			"between.",
-		Args: wantArgs("SITE", "FINGERPRINT"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			in := agent.TrustRequest{Site: args[0],
-				Fingerprint: strings.ReplaceAll(args[1], " ", "")}
-			return askDone(cmd, agent.PathTrust, in)
-		},
-	}
-	dirFlag(cmd, "agent")
-	jsonFlag(cmd)
-	return completeFirst(cmd, sitesKnown)
-}
-
 // askDone sends a request whose answer is a Done, and prints it.
 func askDone(cmd *cobra.Command, path string, in any) error {
 	var out agent.Done

@@ -83,6 +83,7 @@ func printJoined(cmd *cobra.Command, j agent.Joined, o agent.JoinOptions) error 
 		p.line(reason.New("joined", "site", j.Site, "role", j.Role, "dir", j.Dir))
 	}
 	p.labelled(p.in(reason.New("label-fingerprint")), reason.Text(fingerprint(j.Fingerprint)))
+	p.labelled("", reason.Text(j.Words))
 	p.labelled(p.in(reason.New("label-network")), reason.Text(fingerprint(j.Network)))
 	p.labelled(p.in(reason.New("label-certificate")),
 		reason.New("renewed-by-itself", "until", j.Expires))

@@ -75,7 +75,7 @@ func printRoutes(p *printer, s agent.Status) error {
 		}
 		for _, site := range r.Sites {
 			t.add(r.Address, site.Site, yesOrNo[site.Approved], yesOrNo[site.Proposed],
-				standing(site.Standing), fingerprint(site.Fingerprint))
+				standing(site.Standing), fingerprint(site.Fingerprint), site.Words)
 		}
 	}
 	if err := t.print(p.w, p.in(reason.New("no-routes"))); err != nil || len(s.Blocked) == 0 {

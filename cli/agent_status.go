@@ -68,7 +68,7 @@ func agentStatusCommand() *cobra.Command {
 
 func printAgentStatus(p *printer, s agent.Status) error {
 	p.line(reason.New("status-site", "site", s.Site, "role", s.Role,
-		"fingerprint", fingerprint(s.Fingerprint)))
+		"fingerprint", fingerprint(s.Fingerprint), "words", s.Words))
 	hub := p.in(reason.New("label-hub"))
 	switch {
 	case s.Link.Connected:
@@ -344,7 +344,7 @@ func printPins(p *printer, s agent.Status) error {
 	p.head(reason.New("status-pins"))
 	t := p.newTable(reason.New("columns-pins"))
 	for _, pin := range s.Pins {
-		t.add(pin.Site, pin.Version, standing(pin.Standing), fingerprint(pin.Identity))
+		t.add(pin.Site, pin.Version, standing(pin.Standing), fingerprint(pin.Identity), pin.Words)
 	}
 	return t.print(p.w, "")
 }

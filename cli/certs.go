@@ -16,6 +16,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/internal/id"
+	"sealpost/internal/spoken"
 )
 
 const certsHelp = `Show certificates: of a site's or hub's folder, or of a PEM file. Only public
@@ -55,6 +56,7 @@ type certificateReport struct {
 	Name        string    `json:"name"`
 	Use         string    `json:"use"`
 	Fingerprint id.Hash   `json:"fingerprint"`
+	Words       string    `json:"words"` // of the fingerprint
 	NotBefore   time.Time `json:"not_before"`
 	NotAfter    time.Time `json:"not_after"`
 	Hosts       []string  `json:"hosts,omitempty"`
@@ -103,6 +105,7 @@ func describe(cert *x509.Certificate) certificateReport {
 	r := certificateReport{
 		Name: cert.Subject.CommonName, Use: use(cert),
 		Fingerprint: certs.Fingerprint(cert.PublicKey),
+		Words:       spoken.Words(certs.Fingerprint(cert.PublicKey)),
 		NotBefore:   cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Hosts: cert.DNSNames,
 	}
 	for _, ip := range cert.IPAddresses {
@@ -130,8 +133,8 @@ func printCertificates(w io.Writer, reports []certificateReport, now time.Time) 
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		printf(w, "%s (%s)\n  fingerprint  %s\n  valid        %s\n",
-			r.Name, r.Use, fingerprint(r.Fingerprint), validity(r, now))
+		printf(w, "%s (%s)\n  fingerprint  %s\n  words        %s\n  valid        %s\n",
+			r.Name, r.Use, fingerprint(r.Fingerprint), r.Words, validity(r, now))
 		if len(r.Hosts) > 0 {
 			printf(w, "  hosts        %s\n", strings.Join(r.Hosts, " "))
 		}

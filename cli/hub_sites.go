@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/certs"
+	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
@@ -30,6 +31,7 @@ func hubInviteCommand() *cobra.Command {
 	var role, out string
 	var maySend []string
 	var valid days
+	var withFingerprints bool
 	cmd := &cobra.Command{
 		Use:   "invite SITE --role send|receive|both|admin|viewer --out FILE",
 		Short: "Invite a site or an administrator to join",
@@ -57,6 +59,11 @@ func hubInviteCommand() *cobra.Command {
 			}
 			file := certs.Invitation{Site: inv.Site, Role: inv.Role, Hub: inv.Hub,
 				Network: inv.Network, Suite: inv.Suite, Secret: inv.Secret, Expires: inv.Expires}
+			if withFingerprints {
+				if file.Fingerprints, err = fingerprintsFor(cmd, inv); err != nil {
+					return err
+				}
+			}
 			if err := file.Write(out); err != nil {
 				return fmt.Errorf("%w; the invitation is not usable: mend that and invite %s again",
 					err, site)
@@ -75,6 +82,8 @@ func hubInviteCommand() *cobra.Command {
 	f.StringSliceVar(&maySend, "may-send", nil,
 		"routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
 	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")
+	f.BoolVar(&withFingerprints, "with-fingerprints", false, "put in the fingerprints of the "+
+		"sites that it may meet, so that the hub cannot show it others when they first meet")
 	f.Var(&valid, "valid", "how long the invitation can be used, such as 12h or 30d (default 7d)")
 	return cmd
 }
@@ -89,6 +98,23 @@ func invite(cmd *cobra.Command, in hub.InviteRequest) (inv hub.Invited, err erro
 	}
 	return inv, askHub(cmd.Context(), dirOf(cmd), hub.ControlInviteAdmin,
 		hub.InviteAdminRequest{Name: in.Site, Role: in.Role, Valid: in.Valid}, &inv)
+}
+
+// fingerprintsFor returns the fingerprints of the joined sites that the invited one may meet.
+func fingerprintsFor(cmd *cobra.Command, inv hub.Invited) (map[id.Site]id.Hash, error) {
+	var out hub.SitesAnswer
+	if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlSites, hub.Nothing{},
+		&out); err != nil {
+		return nil, err
+	}
+	all := map[id.Site]id.Hash{}
+	for _, s := range out.Sites {
+		if s.State == hub.SiteJoined && s.Site != inv.Site &&
+			(s.Role != inv.Role || s.Role == config.RoleBoth) {
+			all[s.Site] = s.Fingerprint
+		}
+	}
+	return all, nil
 }
 
 // invitationWritten is the JSON of the command. Only the file has the secret.
@@ -143,11 +169,11 @@ func hubAdmitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "admit SITE --fingerprint F --role R", Short: "Let in a site by its fingerprint",
 		Long: "Let in a site that asks to be let in: `sealpost hub sites` shows it with this\n" +
-			"command. Its fingerprint stands in `sealpost agent status` there; compare it by\n" +
-			"voice. A site that another hub under the same root has enrolled has nothing to\n" +
-			"do; one whose invitation was used by another computer runs the same join again,\n" +
-			"within 7 days. Or change the role of a site that is in, which then joins again\n" +
-			"with a new invitation.",
+			"command. Its fingerprint stands in `sealpost agent status` there; compare it, or\n" +
+			"its six words, by voice. A site that another hub under the same root has\n" +
+			"enrolled has nothing to do; one whose invitation was used by another computer\n" +
+			"runs the same join again, within 7 days. Or change the role of a site that is\n" +
+			"in, which then joins again with a new invitation.",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wantFlags(cmd, "fingerprint", "role"); err != nil {
@@ -243,10 +269,10 @@ func hubSitesCommand() *cobra.Command {
 
 func printSites(w io.Writer, out hub.SitesAnswer) error {
 	t := newTable("SITE", "STATE", "ROLE", "MAY SEND", "QUEUE", "WAITING", "OLDEST",
-		"LAST SEEN", "VERSION", "CONNECTIONS", "FINGERPRINT")
+		"LAST SEEN", "VERSION", "CONNECTIONS", "FINGERPRINT", "WORDS")
 	for _, s := range out.Sites {
 		t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Waiting, s.Oldest, s.LastSeen,
-			s.Version, s.Connections, s.Fingerprint)
+			s.Version, s.Connections, s.Fingerprint, s.Words)
 	}
 	if err := t.print(w,
 		"No sites yet. Invite one with: sealpost hub invite SITE --role "+
@@ -274,8 +300,8 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 		return err
 	}
 	for _, k := range knocks {
-		if _, err := printf(w, "\n%s: %s\n  %s\n", k.Site, fingerprint(k.Fingerprint),
-			k.Admit); err != nil {
+		if _, err := printf(w, "\n%s: %s\n  %s\n  %s\n", k.Site, fingerprint(k.Fingerprint),
+			k.Words, k.Admit); err != nil {
 			return err
 		}
 	}

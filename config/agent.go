@@ -57,6 +57,10 @@ type Agent struct {
 	// firewalls drop the usual one of more than 1,300 bytes: "sealpost agent doctor" finds it. The
 	// content stays encrypted as the suite says. Default false.
 	SmallHello bool `toml:"small_hello"`
+	// Whether files are sealed only for sites whose fingerprint a user of this site has compared,
+	// with "sealpost agent trust". Files for other sites wait. Otherwise a site is believed as the
+	// hub first shows it. Default false.
+	RequireCompared bool `toml:"require_compared"`
 	// The tray from which this site sends. Applies to the roles "send" and "both".
 	Outbox Tray `toml:"outbox"`
 	// Where this site receives. Applies to the roles "receive" and "both".

@@ -167,6 +167,7 @@ type SiteStatus struct {
 	Role        string    `json:"role"`
 	MaySend     []string  `json:"may_send,omitempty"`
 	Fingerprint id.Hash   `json:"fingerprint,omitempty"` // of its identity key
+	Words       string    `json:"words,omitempty"`       // of the fingerprint
 	KeyHash     id.Hash   `json:"key_hash,omitempty"`    // of its recipient key
 	KeyVersion  int       `json:"key_version,omitempty"`
 	Queue       string    `json:"queue,omitempty"`

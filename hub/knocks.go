@@ -11,6 +11,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/spoken"
 )
 
 // Bounds of the memory of knocks.
@@ -24,6 +25,7 @@ const (
 type Knock struct {
 	Site        id.Site       `json:"site"`
 	Fingerprint id.Hash       `json:"fingerprint"` // of its identity key
+	Words       string        `json:"words"`       // of the fingerprint
 	Reason      reason.Reason `json:"reason"`
 	From        string        `json:"from"` // address of the last request
 	First       time.Time     `json:"first"`
@@ -74,7 +76,7 @@ func (n *knocks) note(site id.Site, key id.Hash, from netip.Addr, why reason.Rea
 		} else if len(n.by) >= maxKnocks {
 			delete(n.by, knocker{quietest.Site, quietest.Fingerprint})
 		}
-		k = &Knock{Site: site, Fingerprint: key, First: now.UTC()}
+		k = &Knock{Site: site, Fingerprint: key, Words: spoken.Words(key), First: now.UTC()}
 		n.by[knocker{site, key}] = k
 	}
 	k.Last, k.From, k.Reason = now.UTC(), from.String(), why

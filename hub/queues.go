@@ -12,6 +12,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/spoken"
 	"sealpost/spool"
 )
 
@@ -144,7 +145,8 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]
 		status := SiteStatus{
-			Site: s.Name, Role: s.Role, MaySend: s.MaySend, Fingerprint: s.Key, KeyHash: s.KeyHash,
+			Site: s.Name, Role: s.Role, MaySend: s.MaySend, Fingerprint: s.Key,
+			Words: spoken.Words(s.Key), KeyHash: s.KeyHash,
 			KeyVersion: s.Version,
 			Queue:      s.queueName(), Created: s.Created, Removed: s.Removed,
 			Connections: h.links.count(name),

@@ -83,7 +83,7 @@ func TestAReceiptInDoubtIsReported(t *testing.T) {
 		if why.Code != "receipts-not-believed" || n != 1 {
 			t.Fatalf("in doubt: %+v, %d messages", why, n)
 		}
-		for _, way := range []string{"sealpost agent trust CA-RC " + string(centre.Key()),
+		for _, way := range []string{"sealpost agent trust CA-RC'", string(centre.Key()),
 			"sealpost agent resend " + string(m.ID) + " --to CA-RC"} {
 			if !strings.Contains(why.String(), way) {
 				t.Errorf("it says %s", why)

@@ -7,6 +7,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/spoken"
 	"sealpost/statement"
 )
 
@@ -18,8 +19,8 @@ type Proposed struct {
 	Identity id.Hash
 }
 
-// propose stores the sites that the hub proposes for an address, for the operator's decision.
-func (t *Trust) propose(address string, recipients []api.RouteRecipient) []Proposed {
+// Shown returns the sites that the hub proposes, with the identities that it shows.
+func (t *Trust) Shown(recipients []api.RouteRecipient) []Proposed {
 	list := make([]Proposed, len(recipients))
 	for i, r := range recipients {
 		list[i].Site = r.Site
@@ -28,6 +29,12 @@ func (t *Trust) propose(address string, recipients []api.RouteRecipient) []Propo
 			list[i].Identity = signed.Key
 		}
 	}
+	return list
+}
+
+// propose stores the sites that the hub proposes for an address, for the operator's decision.
+func (t *Trust) propose(address string, recipients []api.RouteRecipient) []Proposed {
+	list := t.Shown(recipients)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.proposals == nil {
@@ -63,7 +70,8 @@ func fingerprints(list []Proposed, sites []id.Site) (shown []reason.Reason) {
 	return shown
 }
 
-// Fingerprint returns a site's fingerprint in a sentence.
+// Fingerprint returns a site's fingerprint in a sentence, in digits and in words.
 func Fingerprint(site id.Site, identity id.Hash) reason.Reason {
-	return reason.New("has-fingerprint", "site", site, "fingerprint", id.Grouped(identity))
+	return reason.New("has-fingerprint", "site", site, "fingerprint", id.Grouped(identity),
+		"words", spoken.Words(identity))
 }

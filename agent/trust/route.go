@@ -35,6 +35,9 @@ func (t *Trust) Decide(ctx context.Context, asked id.Address,
 			return nil, err
 		}
 	}
+	if err := t.checkStandings(ctx, proposed); err != nil {
+		return nil, err
+	}
 	return recipients, nil
 }
 

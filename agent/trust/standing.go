@@ -1,9 +1,11 @@
 package trust
 
 import (
+	"context"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
 
@@ -43,4 +45,28 @@ func (s Standing) Reason() reason.Reason {
 		return reason.New("standing-seen", "since", s.Since)
 	}
 	return reason.Reason{}
+}
+
+// checkStandings returns why nothing is sealed for some of the sites: they were only seen, and this
+// site wants more.
+func (t *Trust) checkStandings(ctx context.Context, sites []id.Site) error {
+	if !t.RequireCompared {
+		return nil
+	}
+	var seen []id.Site
+	var shown []reason.Reason
+	for _, site := range sites {
+		pin, err := t.pin(ctx, site)
+		if err != nil {
+			return err
+		}
+		if t.Standing(pin).Ground == Seen {
+			seen = append(seen, site)
+			shown = append(shown, Fingerprint(site, pin.Identity))
+		}
+	}
+	if len(seen) == 0 {
+		return nil
+	}
+	return &Waiting{reason.New("not-compared", "sites", seen, "first", seen[0], "shown", shown)}
 }

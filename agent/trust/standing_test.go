@@ -45,3 +45,24 @@ func TestSeenOrCompared(t *testing.T) {
 	n.sends(other)
 	n.stands(trust.Compared, n.now)
 }
+
+// A site that requires a comparison seals nothing before, and for later keys without a second
+// one.
+func TestACompareIsRequired(t *testing.T) {
+	n := newNetwork(t)
+	n.RequireCompared = true
+	n.approve("CA-RC", "SF-RC")
+	first, second := n.peer("CA-RC"), n.peer("SF-RC")
+	route := n.route(dat, proposals(first, second)...)
+	n.waits(route, "CA-RC", "SF-RC", "sealpost agent trust CA-RC", string(first.identity.Key()[:8]))
+	for _, p := range []*peer{first, second} {
+		n.waits(route, "never compared", string(p.site)+" has the fingerprint")
+		_, err := n.Accept(t.Context(), p.site, string(p.identity.Key()))
+		must(t, err)
+	}
+	n.sends(first.next(), second)
+	n.RequireCompared = false
+	third := n.peer("UT-RC")
+	n.approve("UT-RC")
+	n.sends(third)
+}

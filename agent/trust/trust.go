@@ -37,12 +37,14 @@ func (w *Waiting) Unwrap() error { return w.Reason.AsError() }
 
 // Trust holds the pins and approvals of a site. It is safe for concurrent use.
 type Trust struct {
-	Ledger   *ledger.Ledger
-	Network  id.Hash
-	Suite    string // hybrid or x25519
-	Verifier certs.Verifier
-	Now      func() time.Time
-	Log      *slog.Logger
+	Ledger  *ledger.Ledger
+	Network id.Hash
+	Suite   string // hybrid or x25519
+	// RequireCompared means that nothing is sealed for sites that no user has compared.
+	RequireCompared bool
+	Verifier        certs.Verifier
+	Now             func() time.Time
+	Log             *slog.Logger
 
 	mu        sync.Mutex // guards proposals
 	proposals map[string][]Proposed
@@ -118,7 +120,17 @@ func Advice(p ledger.Pin) reason.Reason {
 	case p.Trouble.Code == reason.SharedKey:
 		return reason.New("ask-both-sites")
 	}
-	return reason.New("compare-key", "site", p.Site, "fingerprint", p.Offered)
+	return reason.New("compare-key", "site", p.Site)
+}
+
+// ParseFingerprint reads a site's fingerprint as users write it, with spaces or colons.
+func ParseFingerprint(site id.Site, fingerprint string) (id.Hash, error) {
+	identity, err := id.ParseHash(strings.ToLower(strings.Join(
+		strings.FieldsFunc(fingerprint, func(r rune) bool { return r == ' ' || r == ':' }), "")))
+	if err != nil {
+		err = reason.Err("fingerprint-of", "site", site, "why", err)
+	}
+	return identity, err
 }
 
 // Accept records that a user has compared a site's fingerprint, over another channel than the hub.
@@ -127,10 +139,9 @@ func Advice(p ledger.Pin) reason.Reason {
 // identity offered last, if that is not the accepted one.
 func (t *Trust) Accept(ctx context.Context, site id.Site,
 	fingerprint string) (offered id.Hash, err error) {
-	identity, err := id.ParseHash(strings.ToLower(strings.Join(
-		strings.FieldsFunc(fingerprint, func(r rune) bool { return r == ' ' || r == ':' }), "")))
+	identity, err := ParseFingerprint(site, fingerprint)
 	if err != nil {
-		return "", reason.Err("fingerprint-of", "site", site, "why", err)
+		return "", err
 	}
 	err = t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
 		pin, err := tx.Pin(site)

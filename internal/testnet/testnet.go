@@ -6,6 +6,7 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -31,6 +32,7 @@ import (
 type Options struct {
 	Program string           // of each daemon's process; empty: daemons run in this process
 	Now     func() time.Time // the clock of daemons in this process; nil: the real one
+	Root    string           // the folder of the root; empty: a new one
 }
 
 // Network is a hub and its sites, on real disks and real TLS.
@@ -75,7 +77,7 @@ func (h *Hub) Init() {
 	h.T.Helper()
 	_, err := hub.Init(hub.InitOptions{
 		Dir: h.Dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: h.net.Addr,
-		RootDir: filepath.Join(h.net.Dir, "root"),
+		RootDir: cmp.Or(h.net.opts.Root, filepath.Join(h.net.Dir, "root")),
 	})
 	testkit.Must(h.T, err)
 	testkit.Edit(h.T, config.HubFile(h.Dir),
