@@ -42,7 +42,7 @@ func certsCommand() *cobra.Command {
 		},
 	}
 	jsonFlag(cmd)
-	cmd.AddCommand(certsEncryptCommand(), certsDecryptCommand())
+	cmd.AddCommand(certsEncryptCommand(), certsDecryptCommand(), certsRosterCommand())
 	return cmd
 }
 

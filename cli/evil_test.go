@@ -79,8 +79,14 @@ var printers = map[string]func(w io.Writer, l reason.Language, text string) erro
 		return printCertificates(w, []certificateReport{fromOutside[certificateReport](text)},
 			time.Now())
 	},
+	"certs roster sign": func(w io.Writer, _ reason.Language, text string) error {
+		return printReview(w, fromOutside[review](text))
+	},
 	"hub sites": func(w io.Writer, _ reason.Language, text string) error {
 		return printSites(w, fromOutside[hub.SitesAnswer](text))
+	},
+	"hub roster": func(w io.Writer, _ reason.Language, text string) error {
+		return printRoster(w, fromOutside[hub.RosterState](text))
 	},
 	"hub queues": func(w io.Writer, _ reason.Language, text string) error {
 		return printQueues(w, fromOutside[hub.QueuesAnswer](text))

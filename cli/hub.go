@@ -26,8 +26,8 @@ func hubCommand() *cobra.Command {
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubDeadCommand(),
 		hubRequeueCommand(), hubDiscardCommand(), hubHoldCommand(), hubReleaseCommand(),
 		hubStatusCommand(), hubQuotaCommand(),
-		hubExportCommand(), hubAuditCommand(), hubCheckCommand(), hubReloadCommand(),
-		hubDoctorCommand(), profileCommand("hub", callHub))
+		hubExportCommand(), hubRosterCommand(), hubAuditCommand(), hubCheckCommand(),
+		hubReloadCommand(), hubDoctorCommand(), profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }

@@ -269,10 +269,10 @@ func hubSitesCommand() *cobra.Command {
 
 func printSites(w io.Writer, out hub.SitesAnswer) error {
 	t := newTable("SITE", "STATE", "ROLE", "MAY SEND", "QUEUE", "WAITING", "OLDEST",
-		"LAST SEEN", "VERSION", "CONNECTIONS", "FINGERPRINT", "WORDS")
+		"LAST SEEN", "VERSION", "CONNECTIONS", "ROSTER", "FINGERPRINT", "WORDS")
 	for _, s := range out.Sites {
 		t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Waiting, s.Oldest, s.LastSeen,
-			s.Version, s.Connections, s.Fingerprint, s.Words)
+			s.Version, s.Connections, s.Roster, s.Fingerprint, s.Words)
 	}
 	if err := t.print(w,
 		"No sites yet. Invite one with: sealpost hub invite SITE --role "+
@@ -281,6 +281,12 @@ func printSites(w io.Writer, out hub.SitesAnswer) error {
 	}
 	if err := printSiteFaults(w, out.Sites); err != nil {
 		return err
+	}
+	if out.Roster.Number > 0 {
+		printf(w, "\nRoster:       %s\n", rosterLine(out.Roster))
+		if err := printMissing(w, out.Roster); err != nil {
+			return err
+		}
 	}
 	return printKnocks(w, out.Knocking)
 }

@@ -36,6 +36,10 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 		counted(int(time.Until(s.CertExpires).Hours()/24), "day", "days"))
 	printf(w, "Sites:        %d joined, %s\n", s.Sites,
 		counted(s.Connections, "connection", "connections"))
+	printf(w, "Roster:       %s\n", rosterLine(s.Roster))
+	if err := printMissing(w, s.Roster); err != nil {
+		return err
+	}
 	printf(w, "Deliveries:   %d waiting (%d leased, %d released), %d settled, %d dead\n",
 		s.Waiting, s.Leased, s.Released, s.Settled, s.Dead)
 	if !s.Oldest.IsZero() {

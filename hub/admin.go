@@ -153,6 +153,9 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	if err := h.dir.view().notAdmin(in.Site); err != nil {
 		return Changed{}, err
 	}
+	if h.isDistrusted(in.Fingerprint) {
+		return Changed{}, reason.Err("hub-admit-distrusted", "site", in.Site)
+	}
 	s, known := h.dir.view().sites[in.Site]
 	switch {
 	case s.isRemoved() && s.Key == in.Fingerprint: // it can open its dead letters

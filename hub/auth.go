@@ -79,7 +79,7 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 		h.metrics.logins.WithLabelValues(eventNotAdmitted).Inc()
 		h.refused(r, slog.LevelInfo, refusedCaller, "site", c.name, "key", c.key,
 			"code", refusal.Code)
-		if c.of == certs.OfSite {
+		if c.of == certs.OfSite && refusal.Code != api.CodeDistrusted {
 			h.knocks.note(c.name, c.key, linkOf(r.Context()).from, whyRefused(refusal.Code), now)
 		}
 		if !h.knocking.allow(c.key, time.Now()) {
@@ -104,6 +104,9 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 // site without a right of sites: its role is none of theirs.
 func (h *Hub) admitted(c client) (site, *api.Error) {
 	t := h.dir.view()
+	if h.isDistrusted(c.key) {
+		return site{}, errDistrusted(c.name, c.key)
+	}
 	if c.of == certs.OfAdmin {
 		if a, known := t.admins[c.name]; known && a.Key == c.key {
 			return site{Name: a.Name, Role: a.Role, Key: a.Key}, nil

@@ -197,6 +197,8 @@ func ownersThings(t *testing.T, q *headquarters, c callers) map[string]wireReque
 	const no = api.CodeNotAllowed
 	return map[string]wireRequest{
 		"hello": {"GET", api.PathHello, "", "", "", ""},
+		"roster": {"GET", api.PathRoster, "", api.CodeNotFound, api.CodeNotFound,
+			api.CodeNotFound},
 		"enroll": {"POST", api.PathEnroll,
 			body(t, api.EnrollRequest{Site: "FL-LAB", Secret: "guess", CSR: c.owner.csr()}), "", "",
 			""},

@@ -238,5 +238,6 @@ var retryAfter = map[api.Code]time.Duration{
 	api.CodeUncertain:   5 * time.Second,
 	api.CodeRemoved:     5 * time.Second,
 	api.CodeOtherKey:    5 * time.Second,
+	api.CodeDistrusted:  time.Minute,
 	api.CodeNotAdmitted: 5 * time.Second, // an admin may be admitting it to a replaced hub
 }

@@ -37,6 +37,8 @@ const (
 	ControlDead        = "/dead"         // DeadRequest → DeadAnswer
 	ControlRequeue     = "/requeue"      // LetterRequest → LettersAnswer
 	ControlDiscard     = "/discard"      // LetterRequest → LettersAnswer
+	ControlRoster      = "/roster"       // Nothing → RosterState
+	ControlSetRoster   = "/set-roster"   // RosterRequest → RosterState
 )
 
 // Nothing is the request of operations that need none.
@@ -158,6 +160,7 @@ type QueueStatus struct {
 type SitesAnswer struct {
 	Sites    []SiteStatus `json:"sites"`
 	Knocking []Knock      `json:"knocking"`
+	Roster   RosterState  `json:"roster"`
 }
 
 // SiteStatus is one site. Its state is invited, joined or removed.
@@ -188,6 +191,8 @@ type SiteStatus struct {
 	Copies []string `json:"copies,omitempty"`
 	// the role of its agent, if it is not the hub's
 	RunsAs string `json:"runs_as,omitempty"`
+	// on, off, other-key, other-role or distrusted; empty: removed or invited, or no roster
+	Roster string `json:"roster,omitempty"`
 	// of the site as a sender, and of its queue; empty for a removed site
 	Usage *SiteUsage `json:"usage,omitempty"`
 }
@@ -283,4 +288,6 @@ type Status struct {
 	Paused time.Time `json:"paused_until,omitzero"`
 	// where the root's key lies on this computer, and need not
 	Root *RootKey `json:"root_key,omitempty"`
+	// the newest one; its number is 0 without one
+	Roster RosterState `json:"roster"`
 }

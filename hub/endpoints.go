@@ -9,6 +9,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/statement"
 )
 
 // endpoint is one operation of the API.
@@ -24,6 +25,7 @@ const (
 	smallBody   = 64 << 10
 	publishBody = 2<<20 + spool.SmallSize // checksums, 256 messages, and the ciphertext
 	partBody    = spool.PartSize
+	rosterBody  = statement.MaxRoster + 1<<10
 )
 
 // endpoints returns all endpoints of the API. A test compares them with docs/api.yaml.
@@ -45,10 +47,15 @@ func endpoints() []endpoint {
 		{http.MethodPost, api.PathRelease, receiver, smallBody, jsonBody((*call).release)},
 		{http.MethodPost, api.PathSettle, receiver, settleBody, jsonBody((*call).settle)},
 		{http.MethodPost, api.PathEvents, member, smallBody, jsonBody((*call).events)},
+		{http.MethodGet, api.PathRoster, member, 0, (*call).getRoster},
 	}
 	for _, a := range adminCalls() {
+		limit := int64(smallBody)
+		if a.path == ControlSetRoster {
+			limit = rosterBody
+		}
 		if a.who != local {
-			list = append(list, endpoint{http.MethodPost, api.PathAdmin + a.path, a.who, smallBody,
+			list = append(list, endpoint{http.MethodPost, api.PathAdmin + a.path, a.who, limit,
 				a.remote})
 		}
 	}

@@ -81,6 +81,9 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 		return of, problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's "+
 			"administrator for a new one (sealpost hub invite %s)", in.Site)
 	}
+	if h.isDistrusted(key) {
+		return of, errDistrusted(in.Site, key)
+	}
 	s := t.sites[in.Site]
 	switch {
 	case inv.Bound != "" && inv.Bound != key && inv.Used.IsZero() && s.Key == inv.Bound:

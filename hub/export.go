@@ -295,3 +295,12 @@ func (s exportedSite) site() site {
 		Created: s.Created, Removed: s.Removed,
 		Quota: siteQuota{Send: s.SendQuota.quota(), Queue: s.QueueQuota.quota()}}
 }
+
+// SitesOfExport returns the sites of an export that a hub under the root has signed.
+func SitesOfExport(text []byte, root *x509.Certificate) ([]RestoredSite, error) {
+	e, err := openExport(text, root)
+	if err != nil {
+		return nil, err
+	}
+	return (&restore{export: e}).report("").Sites, nil
+}

@@ -77,6 +77,7 @@ type Hub struct {
 	keepAudit atomic.Pointer[config.Duration]
 	// [deliveries] of hub.toml
 	deliveries atomic.Pointer[config.Deliveries]
+	roster     atomic.Pointer[roster] // nil: there is none
 	ages       ages
 
 	// read-held by the calls of admins on other computers; write-held while one is removed
@@ -145,6 +146,9 @@ func New(o Options) (*Hub, error) {
 	h.refusals = newRefusals(h.log)
 	h.links = newLinks(h.cutStranger)
 	if err := h.openIdentity(o.Passphrases); err != nil {
+		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
+	}
+	if err := h.openRoster(); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
 	if err := h.openDirectory(spool.WithNote(context.Background(),

@@ -22,7 +22,8 @@ type operation struct {
 // Problems that every endpoint with a certificate can answer, and every one with a body.
 var (
 	everyCaller = []api.Code{api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted, api.CodeRemoved,
-		api.CodeOtherKey, api.CodeNotAllowed, api.CodeBusy, api.CodeInternal, api.CodeUncertain}
+		api.CodeOtherKey, api.CodeDistrusted, api.CodeNotAllowed, api.CodeBusy, api.CodeInternal,
+		api.CodeUncertain}
 	everyBody = []api.Code{api.CodeInvalid, api.CodeTooLarge}
 )
 
@@ -31,6 +32,8 @@ var operations = withAdminCalls(map[string]operation{
 		"An agent adds its role and session as a query, so that both sides learn of a different " +
 		"role and of a second agent.",
 		out: api.Hello{}},
+	"GET " + api.PathRoster: {summary: "The newest roster that the hub has, as the root has " +
+		"signed it.", out: api.RosterAnswer{}, codes: []api.Code{api.CodeNotFound}},
 	"POST " + api.PathEnroll: {summary: "Redeem an invitation for a certificate. Needs no " +
 		"certificate. The same key gets a certificate again.",
 		in: api.EnrollRequest{}, out: api.Enrolled{},
@@ -111,6 +114,8 @@ var summaries = map[string]string{
 	ControlUnhold:      "Release a held site.",
 	ControlRequeue:     "Return dead letters to their queues.",
 	ControlDiscard:     "Free the content of dead letters.",
+	ControlRoster:      "The number and the end of the roster, and the sites that are not on it.",
+	ControlSetRoster:   "Give the hub a newer roster, which the root has signed.",
 }
 
 func withAdminCalls(all map[string]operation) map[string]operation {

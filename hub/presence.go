@@ -189,6 +189,9 @@ func (c *call) hello() error {
 		Hold:         s.Hold,
 		ExpiresAfter: time.Duration(h.deliveries.Load().ExpiresAfter),
 	}
+	if r := h.roster.Load(); r != nil {
+		hello.Roster = r.Number
+	}
 	if s.canSend() {
 		hello.MaySend, hello.BlockedBy = s.MaySend, h.present.blockedBy(s.Name)
 	}

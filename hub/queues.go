@@ -141,7 +141,9 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		return SitesAnswer{}, err
 	}
 	t, q := h.dir.view(), h.quotas()
-	answer := SitesAnswer{Sites: []SiteStatus{}, Knocking: h.knocks.list(t)}
+	answer := SitesAnswer{Sites: []SiteStatus{}, Knocking: h.knocks.list(t),
+		Roster: h.rosterState()}
+	roster := h.roster.Load()
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]
 		status := SiteStatus{
@@ -159,6 +161,9 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		if s.Hold == nil { // nothing for a held site ends
 			status.OldestExpires = api.ExpiresSoon(status.Oldest, h.now(),
 				time.Duration(h.deliveries.Load().ExpiresAfter))
+		}
+		if roster != nil && status.State == SiteJoined {
+			status.Roster = roster.relation(s)
 		}
 		status.RunsAs, status.Hold = h.otherRole(s), s.Hold
 		status.Copies = h.present.copies(name, h.now())
@@ -216,7 +221,8 @@ func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {
 		Network: h.verifier.Network, Suite: h.config.Suite,
 		Started: h.started.UTC(), StartID: h.startID, CertExpires: h.identity.NotAfter().UTC(),
 		Spool: info, Connections: h.links.count(""), Paused: h.ages.pausedUntil(),
-		Root: FindRootKey(h.config.State, ""),
+		Root:   FindRootKey(h.config.State, ""),
+		Roster: h.rosterState(),
 	}
 	for _, site := range h.dir.view().sites {
 		if site.state() == SiteJoined {

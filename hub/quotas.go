@@ -216,10 +216,14 @@ func (c *call) overQuota(o *spool.OverQuota) (after time.Duration) {
 	return quotaRetry
 }
 
-// stillAdmitted returns an error if the caller was removed or put on hold after it was authorised.
+// stillAdmitted returns an error if the caller was removed, distrusted or put on hold after it was
+// authorised.
 // The table is held, so that neither can follow before the end of the call's commit.
 func (c *call) stillAdmitted(t *table) error {
 	s := t.sites[c.caller.Name]
+	if c.hub.isDistrusted(s.Key) {
+		return errDistrusted(s.Name, s.Key)
+	}
 	if s.isRemoved() || s.Key != c.caller.Key {
 		return s.refusal(c.caller.Name, c.caller.Key)
 	}

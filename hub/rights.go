@@ -44,6 +44,7 @@ func adminCalls() []adminCall {
 		allow(viewer, ControlAudit, (*Hub).audit),
 		allow(viewer, ControlLastExport, (*Hub).lastExport),
 		allow(viewer, ControlDead, (*Hub).dead),
+		allow(viewer, ControlRoster, (*Hub).readRoster),
 
 		allow(admin, ControlInvite, (*Hub).invite),
 		allow(admin, ControlRevoke, (*Hub).revoke),
@@ -58,6 +59,7 @@ func adminCalls() []adminCall {
 		allow(admin, ControlUnhold, (*Hub).unhold),
 		allow(admin, ControlRequeue, (*Hub).requeue),
 		allow(admin, ControlDiscard, (*Hub).discard),
+		allow(admin, ControlSetRoster, (*Hub).setRoster),
 
 		allow(local, ControlInviteAdmin, (*Hub).inviteAdmin),
 		allow(local, ControlRemoveAdmin, (*Hub).removeAdmin),
@@ -121,6 +123,9 @@ func (h *Hub) controls() http.Handler {
 
 // noteOf returns the note of a call for the audit chain. No request holds a secret.
 func noteOf(by, path string, in any) spool.AuditNote {
+	if long, ok := in.(interface{ forAudit() any }); ok {
+		in = long.forAudit()
+	}
 	text, err := strictjson.Marshal(in)
 	if err != nil {
 		text = []byte(err.Error())

@@ -79,9 +79,9 @@ func remoteAsk[Out any](s *station, path string, in any) (Out, error) {
 // rights are the callers of each call, once more: a change of the table is a decision.
 var rights = map[access][]string{
 	viewer: {"/admins", "/audit", "/dead", "/invitations", "/last-export", "/messages",
-		"/queues", "/sites", "/status", "/usage"},
+		"/queues", "/roster", "/sites", "/status", "/usage"},
 	admin: {"/admit", "/bind", "/discard", "/export", "/hold", "/invite", "/quota", "/reload",
-		"/remove", "/requeue", "/revoke", "/unbind", "/unhold"},
+		"/remove", "/requeue", "/revoke", "/set-roster", "/unbind", "/unhold"},
 	local: {"/invite-admin", "/profile", "/remove-admin"},
 }
 
@@ -127,7 +127,7 @@ func TestWhoMayAdministrate(t *testing.T) {
 			})
 		}
 	}
-	if want := len(inTable[viewer]) + len(inTable[admin]) + 16; len(endpoints()) != want {
+	if want := len(inTable[viewer]) + len(inTable[admin]) + 17; len(endpoints()) != want {
 		t.Errorf("there are %d endpoints, want %d", len(endpoints()), want)
 	}
 }

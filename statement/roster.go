@@ -93,7 +93,7 @@ func (r Roster) Replaces(held *Roster) (bool, error) {
 func (r Roster) digest() id.Hash {
 	exact, err := strictjson.Marshal(r)
 	if err != nil {
-		return "" // only a time beyond the year 9999, which validate refuses
+		return "" // only a time beyond the year 9999, which Check refuses
 	}
 	return sum(exact)
 }
@@ -107,7 +107,7 @@ type rosterHeader struct {
 
 // SignRoster signs a roster as the root of its network.
 func SignRoster(root *certs.Root, r Roster) (string, error) {
-	if err := r.validate(); err != nil {
+	if err := r.Check(); err != nil {
 		return "", fmt.Errorf("sign a roster: %w", err)
 	}
 	if r.Network != root.Network() {
@@ -144,7 +144,7 @@ func OpenRoster(jws string, v certs.Verifier) (r Roster, err error) {
 	if err := strictjson.Unmarshal(raw[1], &r); err != nil {
 		return Roster{}, malformed("payload: %v", err)
 	}
-	if err := r.validate(); err != nil {
+	if err := r.Check(); err != nil {
 		return Roster{}, err
 	}
 	if h.Kid != v.Network || r.Network != v.Network ||
@@ -158,8 +158,8 @@ func OpenRoster(jws string, v certs.Verifier) (r Roster, err error) {
 	return r, nil
 }
 
-// validate checks that the roster has its one form.
-func (r Roster) validate() error {
+// Check checks that the roster has its one form.
+func (r Roster) Check() error {
 	if err := first(version(r.V), hash("network", r.Network), second("signed", r.Signed),
 		second("ends", r.Ends)); err != nil {
 		return err

@@ -56,6 +56,9 @@ func (s Site) WhyRefused(err error) (Refusal, bool) {
 	case errors.Is(err, api.ErrOtherKey):
 		return refused(api.CodeOtherKey, reason.New("hub-other-key", "site", s.Name,
 			"fingerprint", s.Key), reason.New("use-last-computer"))
+	case errors.Is(err, api.ErrDistrusted):
+		return refused(api.CodeDistrusted, reason.New("hub-distrusts", "fingerprint", s.Key),
+			reason.New("join-with-new-key"))
 	case errors.Is(err, api.ErrExpired) && s.Now.Before(s.Expires):
 		return refused(api.CodeExpired, reason.New("hub-clock-differs", "until", s.Expires),
 			askHub())

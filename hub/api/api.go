@@ -39,6 +39,7 @@ const (
 	PathRelease   = "/v1/release"      // POST ReleaseRequest → no content
 	PathSettle    = "/v1/settle"       // POST SettleRequest → SettleAnswer
 	PathEvents    = "/v1/events"       // POST EventsRequest → EventsAnswer
+	PathRoster    = "/v1/roster"       // GET  → RosterAnswer
 	PathAdmin     = "/v1/admin"        // and the path of a call on the control socket; for admins
 	HeaderRequest = "Sealpost-Request" // a random id per request, echoed in problems and logs
 )
@@ -76,6 +77,13 @@ type Hello struct {
 	Audit *Audit `json:"audit,omitempty"`
 	// recipients that take nothing from the caller, as far as the hub has heard since its start
 	BlockedBy []id.Site `json:"blocked_by,omitempty"`
+	// number of the newest roster that the hub has; 0: none
+	Roster int64 `json:"roster,omitempty"`
+}
+
+// RosterAnswer holds the newest roster that the hub has, as the root has signed it.
+type RosterAnswer struct {
+	Roster string `json:"roster"` // a JWS
 }
 
 // Hold is the hold of a site by the admin of the hub.

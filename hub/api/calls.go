@@ -61,6 +61,13 @@ func (c *Client) PutKey(ctx context.Context, statement string) error {
 	return named("upload key", err)
 }
 
+// Roster returns the newest roster that the hub has, a JWS.
+func (c *Client) Roster(ctx context.Context) (string, error) {
+	var out RosterAnswer
+	err := c.json(ctx, request{method: http.MethodGet, path: PathRoster}, nil, &out)
+	return out.Roster, named("roster", err)
+}
+
 // Resolve returns the present route of an address.
 func (c *Client) Resolve(ctx context.Context, address id.Address) (Route, error) {
 	return post[Route](ctx, c, "resolve "+address.String(), PathResolve,

@@ -21,6 +21,7 @@ const (
 	CodeNotAdmitted Code = "not-admitted"  // the hub does not know this site (yet)
 	CodeRemoved     Code = "removed"       // the hub's admin has removed this site
 	CodeOtherKey    Code = "other-key"     // the hub knows this site by another identity key
+	CodeDistrusted  Code = "distrusted"    // the root's roster distrusts the site's identity key
 	CodeNotAllowed  Code = "not-allowed"   // the site's role or patterns do not cover this
 	CodeNotFound    Code = "not-found"     // or not yours
 	CodeConflict    Code = "conflict"      // the same id names something else
@@ -79,6 +80,7 @@ var (
 	ErrNotAdmitted = errors.New("the hub has not admitted this site yet")
 	ErrRemoved     = errors.New("the hub has removed this site")
 	ErrOtherKey    = errors.New("the hub knows this site by another key")
+	ErrDistrusted  = errors.New("the roster distrusts this site's key")
 	ErrNotAllowed  = errors.New("not allowed for this site")
 	ErrRoute       = errors.New("the route has changed")
 	ErrUnroutable  = errors.New("the address has no recipients")
@@ -102,6 +104,7 @@ var codes = []struct {
 	{CodeNotAdmitted, ErrNotAdmitted, http.StatusForbidden, true},
 	{CodeRemoved, ErrRemoved, http.StatusForbidden, true},
 	{CodeOtherKey, ErrOtherKey, http.StatusForbidden, true},
+	{CodeDistrusted, ErrDistrusted, http.StatusForbidden, true},
 	{CodeNotAllowed, ErrNotAllowed, http.StatusForbidden, false},
 	{CodeNotFound, spool.ErrNotFound, http.StatusNotFound, false},
 	{CodeConflict, spool.ErrConflict, http.StatusConflict, false},
@@ -149,7 +152,8 @@ func IsOfSite(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case CodeNoCert, CodeExpired, CodeNotAdmitted, CodeRemoved, CodeOtherKey:
+	case CodeNoCert, CodeExpired, CodeNotAdmitted, CodeRemoved, CodeOtherKey,
+		CodeDistrusted:
 		return true
 	}
 	return false
