@@ -85,3 +85,33 @@ func TestALostLedgerKeepsADirectAddress(t *testing.T) {
 		t.Errorf("left in sending: %v, %v", left, err)
 	}
 }
+
+// A file that was left in outbox as a repeat is not sent again after the ledger is lost. The status
+// has the reason, and the file is sent once a user has renamed it.
+func TestALostLedgerSendsNoRepeat(t *testing.T) {
+	t.Parallel()
+	_, lab, centre := labAndCentre(t)
+	lab.stop()
+	lab.set("repeat", `"leave"`)
+	lab.start()
+	lab.drop("a.csv", []byte("content"))
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	lab.drop("a.csv", []byte("content"))
+	says := func(code string) func() bool {
+		return func() bool {
+			return string(lab.status().Outbox.NotTaken["a.csv"].Code) == code
+		}
+	}
+	eventually(t, "the repeat is left", says("left-repeat"))
+	lab.stop()
+	lab.loseLedger()
+	eventually(t, "the status tells the loss", says("left-after-loss"))
+	lab.drop("b.csv", []byte("another"))
+	centre.expect("FL-LAB", "b.csv", []byte("another"))
+	if got := centre.inInbox(); len(got) != 2 {
+		t.Errorf("in the inbox: %v", got)
+	}
+	must(t, os.Rename(filepath.Join(lab.dir, "outbox", "a.csv"),
+		filepath.Join(lab.dir, "outbox", "c.csv")))
+	centre.expect("FL-LAB", "c.csv", []byte("content"))
+}

@@ -114,3 +114,29 @@ func TestARequeuedFileOfALostHub(t *testing.T) {
 		new(agent.Done)))
 	eventually(t, "it arrives", func() bool { return len(centre.inInbox()) == 1 })
 }
+
+// The ledger is lost while requeued files wait at the hub. They are known, and move to delivered.
+func TestARequeuedFileAfterALostLedger(t *testing.T) {
+	_, lab, centre, _, contents := requeued(t)
+	lab.loseLedger()
+	for _, m := range lab.status().Outbox.Latest {
+		if !m.IsRequeued() {
+			t.Errorf("the status says %q, %q", m.Stands(), m.Reason)
+		}
+	}
+	centre.start()
+	for name, content := range contents {
+		centre.expect("FL-LAB", name, content)
+	}
+	eventually(t, "both lie in delivered", func() bool {
+		return slices.Equal(lab.tray("delivered"), []string{"a.csv", "b.csv"})
+	})
+	for _, m := range lab.status().Outbox.Latest {
+		if m.State != "delivered" {
+			t.Errorf("it is %+v", m)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(lab.dir, "state", "failed")); len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

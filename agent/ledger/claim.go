@@ -84,6 +84,39 @@ func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 	return true, err
 }
 
+// AdoptFailed writes the row of a failed message from a lost ledger, with its envelope and its
+// outcomes. It reports whether the row is new.
+func (tx *Tx) AdoptFailed(m Outgoing, e Envelope, outcomes []Outcome) (bool, error) {
+	failed := m
+	added, err := tx.Adopt(&m)
+	if err != nil || !added {
+		return false, err
+	}
+	err = tx.exec("INSERT OR IGNORE INTO envelope (envelope_id, address, route_version, size, "+
+		"crc32c, file, state, incarnation, sequence, sealed, published) "+
+		"VALUES (?,?,?,?,'[]','',?,?,?,?,?)", e.ID, e.Address, e.RouteVersion, e.Size,
+		EnvelopeFinal, e.Incarnation, e.Sequence, millis(e.Sealed), millis(e.Published))
+	for _, r := range e.Recipients {
+		if err == nil {
+			err = tx.exec("INSERT OR IGNORE INTO recipient (envelope_id, site, key) "+
+				"VALUES (?,?,?)", e.ID, r.Site, r.Key)
+		}
+	}
+	for _, o := range outcomes {
+		if err == nil {
+			err = tx.exec("INSERT OR IGNORE INTO outcome (uid, site, outcome, code, time) "+
+				"VALUES (?,?,?,?,?)", m.UID, o.Site, o.Outcome, o.Code, millis(o.Time))
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, tx.exec("UPDATE message SET state = 'failed', filed = 1, filed_at = ?, "+
+		"finished = ?, reason = ?, digest = ?, envelope_id = ? WHERE uid = ?",
+		max(millis(failed.FiledAt), millis(failed.Finished)), millis(failed.Finished),
+		stored(failed.Reason), failed.Digest, e.ID, m.UID)
+}
+
 // insertRows is the number of rows in a statement for many rows.
 const insertRows = 16
 

@@ -234,10 +234,15 @@ func (t *box) addressIn(dir string) (string, error) {
 	return t.addressOf(dir)
 }
 
-// olderKey is the setting for Outbox.older.
-const olderKey = "older"
+const (
+	// olderKey is the setting for Outbox.older.
+	olderKey = "older"
+	// lostKey is the setting for Outbox.lost; "0": the ledger is the first one.
+	lostKey = "lost-at"
+)
 
-// findOlder determines the rows that come from an older copy of the ledger.
+// findOlder finds the rows of an older copy of the ledger. A new ledger may have the place of a
+// lost one.
 func (o *Outbox) findOlder(ctx context.Context) error {
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		value, err := tx.Setting(olderKey)
@@ -245,17 +250,38 @@ func (o *Outbox) findOlder(ctx context.Context) error {
 			return err
 		}
 		o.older, _ = strconv.ParseInt(value, 10, 64) //nolint:errcheck // unset: there are none
-		older, err := tx.IsOlder(o.site)
-		if err != nil || !older {
+		if o.isOlder, err = tx.IsOlder(o.site); err != nil {
 			return err
 		}
 		latest, err := tx.Latest(1)
-		if err != nil || len(latest) == 0 || latest[0].Seq <= o.older {
+		if err == nil {
+			err = o.findLoss(tx, len(latest))
+		}
+		if err != nil || !o.isOlder || len(latest) == 0 || latest[0].Seq <= o.older {
 			return err
 		}
 		o.older = latest[0].Seq
 		return tx.Set(olderKey, strconv.FormatInt(o.older, 10))
 	})
+}
+
+// findLoss reads or sets the time at which the ledger began in the place of a lost one. A crash at
+// the first claim ever leaves an empty ledger too, which has the setting.
+func (o *Outbox) findLoss(tx *ledger.Tx, rows int) error {
+	value, err := tx.Setting(lostKey)
+	if err != nil {
+		return err
+	}
+	if value == "" {
+		if value = "0"; o.isOlder && rows == 0 {
+			value = strconv.FormatInt(time.Now().UnixMilli(), 10)
+		}
+		err = tx.Set(lostKey, value)
+	}
+	if at, _ := strconv.ParseInt(value, 10, 64); at > 0 { //nolint:errcheck // of ours
+		o.lost = time.UnixMilli(at)
+	}
+	return err
 }
 
 // endedBefore returns the final state of a message that another copy of the ledger has ended, or

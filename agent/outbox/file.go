@@ -272,6 +272,7 @@ func (h *handles) moveAgain(ctx context.Context, m ledger.Outgoing, to string) e
 	if m.State == ledger.Failed {
 		return h.explain(ctx, m, was)
 	}
+	h.t.o.forgetFailure(m)
 	if why := h.whyAt(m, was); why != "" && h.Exists(why) {
 		if err := h.Remove(why); err != nil {
 			return err
@@ -416,6 +417,7 @@ func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string)
 	}); err != nil {
 		return err
 	}
+	h.t.o.keepFailure(ctx, m.UID)
 	text := render(explanation(m, outcomes), cmp.Or(h.t.o.cfg.Language, reason.English))
 	place := h.whyAt(m, folder)
 	if place == "" {

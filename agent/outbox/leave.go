@@ -110,6 +110,9 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 		return ready, reason.Reason{}
 	}
 	first, err := f.deliveredBefore(ctx, h, *ready)
+	if why := f.t.whyUnsure(h, *ready); first.Seq == 0 && !why.IsZero() {
+		return nil, why
+	}
 	if err != nil || first.Seq == 0 || !f.left.set(rel, leftFile{source: ready.source}) {
 		return ready, reason.Reason{} // where the ledger fails, the claim reports it
 	}
@@ -130,6 +133,19 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 		f.left.forget(rel)
 	}
 	return nil, reason.Reason{}
+}
+
+// whyUnsure returns the reason not to take a file that is older than the ledger; none: it is taken.
+// It may have been sent before the ledger was lost.
+func (t *box) whyUnsure(h *handles, file found) reason.Reason {
+	if t.o.lost.IsZero() {
+		return reason.Reason{}
+	}
+	info, err := h.Lstat(tray.OutboxPart + "/" + file.rel())
+	if err != nil || !info.Changed.Before(t.o.lost) {
+		return reason.Reason{}
+	}
+	return reason.New("left-after-loss", "time", t.o.lost)
 }
 
 // deliveredBefore returns the message that a file may repeat. It has the same name, size and

@@ -77,6 +77,8 @@ type Outbox struct {
 	state   beneath.ID    // of the state folder, from which nothing is sent
 	// rows up to this one are of an older copy of the ledger: see endedBefore
 	older    int64
+	isOlder  bool      // the ledger was lost or is an older copy, as found at the start
+	lost     time.Time // when the ledger began in the place of a lost one; zero: it did not
 	hubIsNew chan struct{}
 	waits    chan struct{} // a message may have begun to wait at the hub
 	pulse    pulse
@@ -136,7 +138,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 // start reconciles the ledger with the trays and the hub after the last run, and starts the work.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 	if err := errors.Join(o.tidy(ctx), o.dropTrees(ctx, time.Now()), o.findOlder(ctx),
-		o.adopt(ctx)); err != nil {
+		o.adopt(ctx), o.adoptFailures(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
 	if err := o.missTrays(ctx); err != nil {
