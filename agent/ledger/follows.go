@@ -63,14 +63,23 @@ func (tx *Tx) Numbered(seqs []int64) ([]Outgoing, error) {
 // LatestNames visits the latest delivered messages, oldest first. It sets only Seq, Tray, Address
 // and Name.
 func (tx *Tx) LatestNames(limit int, visit func(Outgoing)) error {
-	return tx.rows("SELECT seq, tray, address, name FROM (SELECT seq, tray, address, name "+
-		"FROM message WHERE state = 'delivered' AND filed = 1 ORDER BY seq DESC LIMIT ?) "+
-		"ORDER BY seq", []any{limit}, func(rows *sql.Rows) error {
-		var m Outgoing
-		err := rows.Scan(&m.Seq, &m.Tray, &m.Address, &m.Name)
-		visit(m)
-		return err
-	})
+	return tx.names("(SELECT seq, tray, address, name FROM message WHERE state = 'delivered' "+
+		"AND filed = 1 ORDER BY seq DESC LIMIT ?) ORDER BY seq", limit, visit)
+}
+
+// OpenNames visits messages that are not final. It sets the same fields.
+func (tx *Tx) OpenNames(limit int, visit func(Outgoing)) error {
+	return tx.names(byOpen+"TRUE LIMIT ?", limit, visit)
+}
+
+func (tx *Tx) names(from string, limit int, visit func(Outgoing)) error {
+	return tx.rows("SELECT seq, tray, address, name FROM "+from, []any{limit},
+		func(rows *sql.Rows) error {
+			var m Outgoing
+			err := rows.Scan(&m.Seq, &m.Tray, &m.Address, &m.Name)
+			visit(m)
+			return err
+		})
 }
 
 // NextTree returns the first message behind another, in the order of their identities, that has a

@@ -165,7 +165,13 @@ func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, 
 			Source: f.source, Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
 	sizes := arrange(messages)
-	return messages, t.claimMessages(ctx, messages, sizes, func(*ledger.Tx) error { return nil })
+	err := t.claimMessages(ctx, messages, sizes, func(*ledger.Tx) error { return nil })
+	if err == nil && t.LeavesRepeats {
+		for _, m := range messages {
+			t.o.repeats.claim(m)
+		}
+	}
+	return messages, err
 }
 
 // claimMessages writes the rows of messages, and runs also in the same commit.

@@ -21,7 +21,8 @@ import (
 )
 
 // In a tray with LeavesRepeats a file stays in outbox/ if its name and content were delivered
-// before. There a job that mirrors a folder finds it, and does not bring it again.
+// before, or are under way. There a job that mirrors a folder finds it, and does not bring it
+// again.
 
 const (
 	// maxLeft bounds the files that were read for this. More of them are sent.
@@ -43,6 +44,7 @@ type leftFile struct {
 	source ledger.Source
 	isRead bool          // false: it is being read
 	why    reason.Reason // it stays in outbox/ for this reason; none: its content differs
+	of     int64         // the message under way that it repeats; 0: none, or a delivered one
 	sweep  int           // in which it was last seen
 }
 
@@ -103,13 +105,19 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 		case !one.isRead:
 			f.schedule(rel, readPause)
 			return nil, reason.Reason{}
+		case one.of > 0 && !f.isUnderWay(ctx, *ready, one.of):
+			f.left.forget(rel)
+			return f.ready(ctx, h, rel) // its message has ended, well or not
 		case !one.why.IsZero():
 			return nil, one.why
 		}
 		f.left.forget(rel)
 		return ready, reason.Reason{}
 	}
-	first, err := f.deliveredBefore(ctx, h, *ready)
+	first, err := f.t.underWayAs(ctx, *ready)
+	if err == nil && first.Seq == 0 {
+		first, err = f.deliveredBefore(ctx, h, *ready)
+	}
 	if why := f.t.whyUnsure(h, *ready); first.Seq == 0 && !why.IsZero() {
 		return nil, why
 	}
@@ -133,6 +141,43 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 		f.left.forget(rel)
 	}
 	return nil, reason.Reason{}
+}
+
+// underWayAs returns the message under way that a file may repeat. It has the same name, size and
+// address.
+func (t *box) underWayAs(ctx context.Context, file found) (first ledger.Outgoing, err error) {
+	if err := t.o.readRepeats(ctx); err != nil {
+		return first, err
+	}
+	key := ledger.Outgoing{Tray: t.Name, Address: file.address, Name: file.name}
+	seq := t.o.repeats.underWay(key)
+	if seq == 0 || file.source.Size > maxRead {
+		return first, nil
+	}
+	var list []ledger.Outgoing
+	err = t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		list, err = tx.Numbered([]int64{seq})
+		return err
+	})
+	if err != nil || len(list) == 0 {
+		return first, err
+	}
+	switch m := list[0]; {
+	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
+		t.o.repeats.end(key)
+		return first, nil
+	case m.Tray != t.Name || m.Name != file.name || m.Folder || m.Address != file.address ||
+		m.Source.Size != file.source.Size:
+		return first, nil
+	default:
+		return m, nil
+	}
+}
+
+// isUnderWay reports whether a message that a file repeats has not ended.
+func (f *finder) isUnderWay(ctx context.Context, file found, seq int64) bool {
+	m, err := f.t.underWayAs(ctx, file)
+	return err == nil && m.Seq == seq
 }
 
 // whyUnsure returns the reason not to take a file that is older than the ledger; none: it is taken.
@@ -268,7 +313,10 @@ func (e Earlier) isContentOf(d *beneath.Dir, name string) bool {
 func (f *finder) readLeft(h *handles, rel string, source ledger.Source, first ledger.Outgoing) {
 	at := tray.OutboxPart + "/" + rel
 	one := leftFile{source: source, isRead: true}
-	if h.isContentOf(at, first) {
+	switch {
+	case first.State != ledger.Delivered && h.isContentUnderWay(at, first):
+		one.why, one.of = reason.New(reason.LeftUnderWay, "message", first.ID), first.Seq
+	case first.State == ledger.Delivered && h.isContentOf(at, first):
 		one.why = reason.New(reason.LeftRepeat, "message", first.ID, "time", first.FiledAt)
 	}
 	if now, err := h.observe(at); err != nil || !same(now, source) {
@@ -276,6 +324,25 @@ func (f *finder) readLeft(h *handles, rel string, source ledger.Source, first le
 		return
 	}
 	f.left.set(rel, one)
+}
+
+// isContentUnderWay reports whether the file at a path has the content of a message under way, with
+// any time.
+func (h *handles) isContentUnderWay(at string, m ledger.Outgoing) bool {
+	if m.Digest != "" {
+		return h.isContentOf(at, m)
+	}
+	var sums [2][sha256.Size]byte
+	for i, rel := range []string{at, sourceAt(m)} {
+		d, name, err := h.At(rel)
+		if err == nil {
+			sums[i], err = sumFile(d, name)
+		}
+		if err != nil {
+			return false
+		}
+	}
+	return sums[0] == sums[1]
 }
 
 // maxResent bounds the copies of resend that are remembered until they are claimed.

@@ -41,7 +41,8 @@ func (n Note) isLeftOver() bool {
 // The notes that end with the program that writes, and those on folders of a tray.
 var (
 	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter,
-		reason.StillEmpty, reason.IsCopied, reason.WaitsForCopy}
+		reason.StillEmpty, reason.IsCopied, reason.WaitsForCopy,
+		reason.LeftUnderWay}
 	ofFolder = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
 		reason.FolderIsLink, reason.FolderApart, reason.TrayGone, reason.OwnShare,
 		reason.OutboxAway}

@@ -26,6 +26,33 @@ type repeats struct {
 	last   map[uint64]int64
 	turns  []repeat // a ring, to forget the oldest
 	next   int      // in it
+	// the latest message under way of each name, in trays with LeavesRepeats
+	open map[uint64]int64
+}
+
+// claim remembers a message under way, unless there are too many.
+func (r *repeats) claim(m ledger.Outgoing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == nil {
+		r.open = map[uint64]int64{}
+	}
+	if name := hashOf(m); len(r.open) < maxRepeats || r.open[name] != 0 {
+		r.open[name] = max(r.open[name], m.Seq)
+	}
+}
+
+// underWay returns the latest message under way of a name; 0: none. end forgets it.
+func (r *repeats) underWay(m ledger.Outgoing) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[hashOf(m)]
+}
+
+func (r *repeats) end(m ledger.Outgoing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, hashOf(m))
 }
 
 // repeat has the hash of a name with its tray and address, and its message's place among claims.
@@ -74,7 +101,7 @@ func (r *repeats) of(m ledger.Outgoing) int64 {
 	return r.last[hashOf(m)]
 }
 
-// readRepeats reads the latest delivered messages of before the start, oldest first.
+// readRepeats reads the latest delivered messages of before the start, and those under way.
 func (o *Outbox) readRepeats(ctx context.Context) error {
 	r := &o.repeats
 	r.mu.Lock()
@@ -85,7 +112,15 @@ func (o *Outbox) readRepeats(ctx context.Context) error {
 		return nil
 	}
 	return o.view(ctx, func(tx *ledger.Tx) error {
-		return tx.LatestNames(maxRepeats, func(m ledger.Outgoing) { r.swap(m) })
+		err := tx.LatestNames(maxRepeats, func(m ledger.Outgoing) { r.swap(m) })
+		if err != nil {
+			return err
+		}
+		return tx.OpenNames(maxRepeats, func(m ledger.Outgoing) {
+			if t := o.tray(m.Tray); t != nil && t.LeavesRepeats {
+				r.claim(m)
+			}
+		})
 	})
 }
 

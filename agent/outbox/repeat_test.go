@@ -138,6 +138,7 @@ func TestARepeatedFileIsLeft(t *testing.T) {
 				t.Errorf("a resend is left: %d messages", n)
 			}
 			s.tray.resent = nil
+			s.delivers()
 			s.tray.RepeatWindow = -time.Hour // below any gap, also one within a millisecond
 			drop(content)
 			s.claimAll(f)
@@ -145,6 +146,48 @@ func TestARepeatedFileIsLeft(t *testing.T) {
 				t.Errorf("long after the first it is left: %d messages", n)
 			}
 		})
+	}
+}
+
+// A job brings a file at each run while its first message is under way, sealed or not. It is left,
+// and users are told. Once that message has failed it is sent.
+func TestARepeatOfAMessageUnderWayIsLeft(t *testing.T) {
+	s := newSealer(t)
+	s.tray.RepeatWindow, s.tray.LeavesRepeats = time.Hour, true
+	f := newFinder(s.tray)
+	left := func(of ledger.Outgoing, code reason.Code) {
+		t.Helper()
+		n := s.count()
+		put(t, s.at("outbox"), "a.csv")
+		s.claimAll(f)
+		if why := s.tray.notes["a.csv"]; s.count() != n || why.Code != code ||
+			!strings.Contains(why.String(), string(of.ID)) {
+			t.Fatalf("%d messages of %d, users are told %q", s.count(), n, why)
+		}
+	}
+	put(t, s.at("outbox"), "a.csv")
+	s.claimAll(f)
+	first := s.last()
+	left(first, reason.LeftUnderWay)
+	s.repeats, f = repeats{}, newFinder(s.tray) // as after a start
+	left(first, reason.LeftUnderWay)
+	testkit.Must(t, os.WriteFile(s.at("outbox/a.csv"), []byte("CONTENT"), 0o644))
+	s.claimAll(f)
+	if s.count() != 2 {
+		t.Fatal("another content of that size is left")
+	}
+	second := s.last()
+	put(t, s.at("outbox"), "a.csv")
+	testkit.Must(t, os.WriteFile(s.at("outbox/a.csv"), []byte("CONTENT"), 0o644))
+	s.claimAll(f)
+	if why := s.tray.notes["a.csv"]; why.Code != reason.LeftUnderWay {
+		t.Fatalf("users are told %q", why)
+	}
+	_, err := s.Recall(t.Context(), string(second.ID))
+	testkit.Must(t, err)
+	s.claimAll(f)
+	if s.count() != 3 {
+		t.Fatalf("after the recall users are told %v", s.tray.notes)
 	}
 }
 

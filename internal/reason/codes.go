@@ -15,6 +15,8 @@ const (
 
 	// LeftRepeat is the note on a file that was sent before and stays in outbox.
 	LeftRepeat Code = "left-repeat"
+	// LeftUnderWay is the note on a file whose content is under way already.
+	LeftUnderWay Code = "left-under-way"
 
 	// IgnoredName and the next five are the notes that need no user.
 	IgnoredName     Code = "ignored-name"
