@@ -58,6 +58,7 @@ var (
 	ErrUncertain  = errors.New("the outcome is uncertain until the spool has been opened again")
 	ErrClosed     = errors.New("the spool is closed")
 	ErrInvalid    = errors.New("invalid argument")
+	ErrForgotten  = errors.New("the spool has forgotten this final envelope")
 )
 
 // Spool carries envelopes from their publication to the last recipient's settlement.
@@ -73,7 +74,7 @@ type Spool interface {
 	// it prolongs nothing. The newest caller wins: an older Staging answers ErrDisplaced from then
 	// on. Another size under the same name: ErrConflict. An envelope that is already published: a
 	// Staging with nothing missing. Without a size it reopens an open upload only, else
-	// ErrNotFound.
+	// ErrNotFound. An envelope that was forgotten: ErrForgotten.
 	Stage(ctx context.Context, up Upload) (Staging, error)
 
 	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit
@@ -82,11 +83,13 @@ type Spool interface {
 	// ErrConflict). The same id, size, checksums and metadata again: the same answer, even after
 	// the envelope has become final. Anything else under the same id, from any sender: ErrConflict.
 	// No room: ErrFull. Over a quota of the sender, of a queue or of the spool: ErrQuota; a
-	// repetition passes every quota. A delivery to no queue is ErrInvalid.
+	// repetition passes every quota. A delivery to no queue is ErrInvalid. An id of the sender that
+	// was forgotten is ErrForgotten for ever, so that nothing arrives twice.
 	Publish(ctx context.Context, e Envelope) (Published, error)
 
 	// Known returns the state of each envelope of the sender, in the order asked, with the outcomes
-	// and receipts stored so far. Another sender's envelope is unknown.
+	// and receipts stored so far. Another sender's envelope is unknown. A forgotten one has its
+	// state alone.
 	Known(ctx context.Context, sender id.Site, envelopes []id.Envelope) ([]Known, error)
 
 	// Lease leases deliveries of one queue to one session. The senders take turns; of each sender
@@ -134,13 +137,15 @@ type Spool interface {
 	// had read the content before. One that names another sender than the envelope's is ErrInvalid.
 	// When the last delivery of an envelope is final, settled or dead, the envelope waits no more,
 	// and the content is removed in the background unless it is kept for a dead letter; metadata
-	// stay. ErrNotFound when the delivery does not match in all four parts.
+	// stay until Forget. ErrNotFound when the delivery does not match in all four parts, or was
+	// forgotten.
 	Settle(ctx context.Context, s Settlement) (Settled, error)
 
 	// Events returns the site's events after the cursor, oldest first, and the cursor to ask with
 	// next. It returns at least one event if there is any, and otherwise at most maxBytes of them.
 	// It waits like Lease. Sequences have no gaps and survive restarts. A cursor from the future is
-	// ErrInvalid: it belongs to another incarnation.
+	// ErrInvalid: it belongs to another incarnation. A call says that its site needs no event up to
+	// the cursor any more. Events that were forgotten are passed over.
 	Events(ctx context.Context, site id.Site, after Cursor, maxBytes int) ([]Event, Cursor, error)
 
 	// Find returns records of messages, newest first, a page of at most max after the cursor. The
@@ -211,9 +216,10 @@ type KnownState string
 
 // The states of Known. Waiting means that at least one delivery is not final.
 const (
-	StateUnknown KnownState = "unknown"
-	StateWaiting KnownState = "waiting"
-	StateFinal   KnownState = "final"
+	StateUnknown   KnownState = "unknown"
+	StateWaiting   KnownState = "waiting"
+	StateFinal     KnownState = "final"
+	StateForgotten KnownState = "forgotten" // it was final, and its records are deleted
 )
 
 // Known is the state of one envelope and its results so far.
@@ -415,6 +421,10 @@ type Admin interface {
 	// DiscardBefore discards the dead letters of envelopes whose last delivery died before a time.
 	// It returns the number of envelopes.
 	DiscardBefore(ctx context.Context, before time.Time) (int, error)
+	// Forget deletes the records of old final envelopes, and old events, as Retention selects them.
+	// It remembers the ids of the envelopes for ever. It works in steps, of which each delays other
+	// calls by at most one commit. An interrupted call has forgotten some of them.
+	Forget(ctx context.Context, r Retention) (Forgotten, error)
 	// AbortUploads forgets the sender's uploads and frees their space.
 	AbortUploads(ctx context.Context, sender id.Site) (int, error)
 	// Limit sets the quotas until the spool is closed. They refuse only new envelopes, uploads and
@@ -437,16 +447,16 @@ type QueueInfo struct {
 	Name     string    `json:"name"`
 	Waiting  int64     `json:"waiting"` // deliveries not final, leased ones included
 	Leased   int64     `json:"leased"`
-	Released int64     `json:"released"` // resting until they are due
-	Settled  int64     `json:"settled"`
-	Dead     int64     `json:"dead"`
+	Released int64     `json:"released"`        // resting until they are due
+	Settled  int64     `json:"settled"`         // ever, forgotten ones included
+	Dead     int64     `json:"dead"`            // the same
 	Oldest   time.Time `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
 }
 
 // Info is the whole spool's figures.
 type Info struct {
 	Incarnation id.Incarnation `json:"incarnation"`
-	Envelopes   int64          `json:"envelopes"`
+	Envelopes   int64          `json:"envelopes"` // with records, waiting or final
 	// held for waiting envelopes and dead letters, and reserved for uploads
 	Content  int64 `json:"content_bytes"`
 	DiskFree int64 `json:"disk_free_bytes"`

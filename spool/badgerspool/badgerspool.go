@@ -70,6 +70,9 @@ type Spool struct {
 	folder   folder       // Badger's; the writer's own
 	lastEnd  atomic.Int64 // when the last commit ended, nanoseconds
 	drained  atomic.Int64 // keys deleted since Badger was flattened
+	forgot   uint64       // the version of the newest commit that forgot; the writer's own
+
+	forgetting sync.Mutex // held by a call of Forget
 
 	poisoned chan struct{} // closed after a commit with an uncertain outcome
 

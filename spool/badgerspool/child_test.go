@@ -91,6 +91,7 @@ func childEndless(s *Spool) {
 		wg.Go(func() { childSettle(s, queue) })
 	}
 	wg.Go(func() { childKill(s, "sf_rc_queue") })
+	wg.Go(func() { childForget(s) })
 	wg.Wait()
 }
 
@@ -164,6 +165,22 @@ func childKill(s *Spool, queue string) {
 		}
 	}
 	fmt.Println("failed", err)
+}
+
+// childForget reads the events of the sender, and forgets those that it has read.
+func childForget(s *Spool) {
+	ctx, after := context.Background(), spool.Cursor(0)
+	for {
+		_, next, err := s.Events(ctx, "FL-LAB", after, 4<<10)
+		if err == nil {
+			_, err = s.Forget(ctx, spool.Retention{Before: time.Now().Add(time.Hour)})
+		}
+		if err != nil {
+			fmt.Println("failed", err)
+			return
+		}
+		after = next
+	}
 }
 
 func childSettle(s *Spool, queue string) {

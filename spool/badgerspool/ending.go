@@ -1,6 +1,7 @@
 package badgerspool
 
 import (
+	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
 )
 
@@ -22,6 +23,15 @@ func (s *Spool) ending(e *envelope, index int) ending {
 
 // begin reads the delivery's record. It returns nil if the delivery waits for the first time.
 func (n ending) begin(g *group) (*delivery, error) {
+	if n.e.asOf < n.s.forgot { // it may have been forgotten since it was read
+		v, err := g.get(envelopeKey(n.e.sender, n.e.seq))
+		if err != nil {
+			return nil, err
+		}
+		if v == nil {
+			return nil, spool.ErrNotFound
+		}
+	}
 	return readDelivery(g.txn, n.e.seq, n.index)
 }
 
@@ -63,7 +73,7 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	g.lane(n.queue, n.e.sender).left++
 	g.del(entryAt(n.queue.name, at))
 	g.set(deliveryKey(n.e.seq, n.index), rec.encode())
-	n.tell(g, kind, rec.code)
+	n.tell(g, kind, rec.code, &f)
 	if rec.entry == nil {
 		rec.entry = rec.audit(n.e, n.index)
 	}
@@ -80,10 +90,10 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	return nil
 }
 
-// tell adds an event of the delivery for the sender.
-func (n ending) tell(g *group, kind byte, code string) {
-	g.event(n.from, eventRecord{kind: kind, envelope: n.e.id, recipient: n.e.targets[n.index].Site,
-		seq: n.e.seq, index: n.index, code: code})
+// tell adds an event of the delivery for the sender, and notes its number.
+func (n ending) tell(g *group, kind byte, code string, f *finals) {
+	f.last = g.event(n.from, eventRecord{kind: kind, envelope: n.e.id,
+		recipient: n.e.targets[n.index].Site, seq: n.e.seq, index: n.index, code: code})
 }
 
 // removeContent releases the content: its place in a pack, or its file by a row of trash.

@@ -24,13 +24,19 @@ func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor,
 	defer s.leave()
 	st := s.site(name)
 	for ctx.Err() == nil {
-		last, changed := st.look()
-		if uint64(after) > last {
+		f, changed := st.look()
+		if uint64(after) > f.last {
 			return nil, after, fmt.Errorf("events of %s after %d: %w: there are %d", name, after,
-				spool.ErrInvalid, last)
+				spool.ErrInvalid, f.last)
 		}
-		if uint64(after) < last {
-			return s.readEvents(name, uint64(after), last, maxBytes)
+		st.acknowledge(uint64(after))
+		after = max(after, spool.Cursor(f.forgotten))
+		if uint64(after) < f.last {
+			found, next, err := s.readEvents(name, uint64(after), f.last, maxBytes)
+			if err != nil || len(found) > 0 {
+				return found, next, err
+			}
+			continue // all were forgotten meanwhile
 		}
 		if err := s.wait(ctx, changed, -1); err != nil {
 			return nil, after, err
@@ -41,6 +47,16 @@ func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor,
 
 // eventCost is the size of an event in an answer beside its strings, in bytes.
 const eventCost = 320
+
+// forgottenOf returns the number of the newest event of a site that was forgotten.
+func forgottenOf(txn *badger.Txn, name id.Site) (uint64, error) {
+	row, err := get(txn, siteKey(name))
+	if err != nil || row == nil {
+		return 0, err
+	}
+	f, err := decodeSiteFigures(row)
+	return f.forgotten, err
+}
 
 // readEvents reads the events after a number up to last. A gap is an error.
 func (s *Spool) readEvents(name id.Site, after, last uint64,
@@ -54,6 +70,11 @@ func (s *Spool) readEvents(name id.Site, after, last uint64,
 		for it.Seek(eventKey(name, after+1)); it.Valid() && after < last; it.Next() {
 			key := it.Item().Key()
 			n := binary.BigEndian.Uint64(key[len(key)-8:])
+			if n != after+1 && len(found) == 0 {
+				if after, err = forgottenOf(txn, name); err != nil { // meanwhile
+					return err
+				}
+			}
 			if n != after+1 {
 				return fmt.Errorf("%w: event %d of %s is missing", errCorrupt, after+1, name)
 			}

@@ -184,6 +184,12 @@ func life(ctx context.Context, s *Spool) error {
 			return fmt.Errorf("settle %s: %w", queue, err)
 		}
 	}
+	if _, _, err := s.Events(ctx, "FL-LAB", 4, 1); err != nil {
+		return err
+	}
+	if _, err := s.Forget(ctx, spool.Retention{Before: time.Now().Add(time.Hour)}); err != nil {
+		return fmt.Errorf("forget: %w", err)
+	}
 	return nil
 }
 

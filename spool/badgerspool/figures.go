@@ -18,6 +18,8 @@ type figures struct {
 	envelopes int64 // whose first recipient reads from this queue
 	bytes     int64 // of ciphertext, of the waiting ones
 	messages  int64 // in the waiting ones
+	// of the settled and dead ones, those that were forgotten
+	oldSettled, oldDead int64
 }
 
 // usage returns the counts that a quota limits.
@@ -31,7 +33,7 @@ func (f figures) encode() []byte {
 	b.uint(f.last)
 	b.raw([]byte{0, 0, 0}) // before format 4: the cursors; zero is a right one
 	for _, n := range []int64{f.waiting, f.released, f.settled, f.dead, f.envelopes, f.bytes,
-		f.messages} {
+		f.messages, f.oldSettled, f.oldDead} {
 		b.int(n)
 	}
 	return b
@@ -47,6 +49,9 @@ func decodeFigures(data []byte) (f figures, err error) {
 		&f.bytes, &f.messages} {
 		*n = d.int()
 	}
+	if len(d.data) > 0 { // since format 5
+		f.oldSettled, f.oldDead = d.int(), d.int()
+	}
 	return f, d.close("queue figures")
 }
 
@@ -59,6 +64,8 @@ type siteFigures struct {
 	waiting   spool.Usage // its envelopes with a delivery that is not final
 	day       int64       // since 1970, of its newest envelope
 	metadata  int64       // bytes that its envelopes of that day count
+	forgotten uint64      // the number of the newest event that was forgotten
+	read      uint64      // the site needs no event up to it; as of the record
 	unwritten int         // envelopes published since the record was written; not stored
 }
 
@@ -99,6 +106,8 @@ func (f siteFigures) encode() []byte {
 		f.metadata} {
 		b.int(n)
 	}
+	b.uint(f.forgotten)
+	b.uint(f.read)
 	return b
 }
 
@@ -108,6 +117,9 @@ func decodeSiteFigures(data []byte) (siteFigures, error) {
 	for _, n := range []*int64{&f.waiting.Bytes, &f.waiting.Envelopes, &f.waiting.Messages,
 		&f.day, &f.metadata} {
 		*n = d.int()
+	}
+	if len(d.data) > 0 { // since format 5
+		f.forgotten, f.read = d.uint(), d.uint()
 	}
 	return f, d.close("site figures")
 }

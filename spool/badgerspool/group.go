@@ -147,7 +147,7 @@ func (g *group) packed(n uint64, more int64) {
 // siteChange is a site's figures as the group will leave them.
 type siteChange struct {
 	siteFigures
-	isTold bool // the group has an event for it
+	isStored bool // the group writes its row
 }
 
 // site returns the site's numbers as this group sees them, to be changed.
@@ -180,13 +180,14 @@ func (g *group) holdAgain(from *site, e *envelope) {
 	g.waiting = g.waiting.Plus(e.usage())
 }
 
-// event appends to the site's sequence.
-func (g *group) event(st *site, e eventRecord) {
+// event appends to the site's sequence, and returns the number.
+func (g *group) event(st *site, e eventRecord) uint64 {
 	f := g.site(st)
-	f.isTold = true
+	f.isStored = true
 	f.last++
 	e.commit, e.time = g.commit, g.now
 	g.set(eventKey(st.name, f.last), e.encode())
+	return f.last
 }
 
 // seal writes the block of the audit chain, and the figures of the queues, sites and packs of the
@@ -203,10 +204,10 @@ func (g *group) seal() error {
 		g.sealLane(name, c)
 	}
 	for st, f := range g.sites {
-		if !f.isTold && f.unwritten < replayed {
+		if !f.isStored && f.unwritten < replayed {
 			continue
 		}
-		f.commit, f.unwritten = g.commit, 0
+		f.commit, f.unwritten, f.read = g.commit, 0, st.readUpTo()
 		g.set(siteKey(st.name), f.encode())
 		carried = true
 	}

@@ -103,7 +103,7 @@ func checkRound(t *testing.T, dir string, r killRound) {
 		}
 	}
 	for _, st := range r.settled {
-		found := false
+		found := known[id.Envelope(st[0])].State == spool.StateForgotten
 		for _, res := range known[id.Envelope(st[0])].Results {
 			found = found || res.Receipt == "receipt "+st[0]+st[1]
 		}
@@ -114,7 +114,12 @@ func checkRound(t *testing.T, dir string, r killRound) {
 	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
 		drain(t, s, queue)
 	}
-	mustAudit(t, s)
+	for _, before := range []time.Time{time.Now(), time.Now().Add(time.Hour)} {
+		_, err := s.Forget(t.Context(), spool.Retention{Before: before,
+			IsGone: func(id.Site) bool { return true }})
+		must(t, err)
+		mustAudit(t, s)
+	}
 }
 
 func settledIDs(r killRound) (ids []id.Envelope) {

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -40,6 +41,12 @@ func (s *Spool) known(sender id.Site, name id.Envelope) (spool.Known, error) {
 	}
 	err := s.view(func(txn *badger.Txn) error {
 		e, err := lookup(txn, raw)
+		if old := (forgotten{}); errors.As(err, &old) {
+			if old.sender == sender {
+				k.State = spool.StateForgotten
+			}
+			return nil
+		}
 		if err != nil || e == nil || e.sender != sender {
 			return err
 		}

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -59,8 +60,8 @@ func (n ending) outrank(g *group, old, rec *delivery) error {
 	q.dead--
 	q.settled++
 	g.set(deliveryKey(n.e.seq, n.index), rec.encode())
+	n.tell(g, eventSettled, "", &f)
 	g.set(finalsKey(n.e.seq), f.encode())
-	n.tell(g, eventSettled, "")
 	return nil
 }
 
@@ -72,6 +73,9 @@ func (s *Spool) letterOf(l spool.Letter) (end ending, err error) {
 	}
 	err = s.view(func(txn *badger.Txn) error {
 		e, err := lookup(txn, raw)
+		if errors.Is(err, spool.ErrForgotten) {
+			return nil
+		}
 		if err != nil || e == nil {
 			return err
 		}
@@ -157,8 +161,8 @@ func (n ending) requeue(g *group, old *delivery, f *finals) {
 	g.set(entryAt(n.queue.name, to), waits.encode())
 	g.set(deliveryKey(n.e.seq, n.index), (&delivery{state: stateReleased, due: to.Due,
 		firstLeased: old.firstLeased, time: g.now}).encode())
+	n.tell(g, eventRequeue, "", f)
 	g.set(finalsKey(n.e.seq), f.encode())
-	n.tell(g, eventRequeue, "")
 	g.audit(auditText(spool.AuditEntry{Op: spool.AuditRequeued,
 		Envelope: tohex[id.Envelope](n.e.id[:]), Recipient: n.e.targets[n.index].Site}))
 	g.after = append(g.after, func() { n.queue.Moved(queue.Position{From: n.e.sender}, to) })

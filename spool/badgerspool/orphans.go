@@ -66,6 +66,9 @@ func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		e, err := lookup(txn, raw)
+		if errors.Is(err, spool.ErrForgotten) {
+			return nil
+		}
 		if err != nil || e == nil {
 			return err
 		}

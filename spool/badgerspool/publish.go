@@ -42,7 +42,7 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 		return spool.Published{}, err
 	}
 	defer unlock()
-	if old, err := s.envelopeByID(rec.id); err != nil || old != nil {
+	if old, err := s.envelopeByID(rec.id, rec.sender); err != nil || old != nil {
 		return s.published(old, rec, err)
 	}
 	if rec.isSmall() {
@@ -297,11 +297,15 @@ func (s *Spool) membersOf(e *envelope) (from *site, queues []*storedQueue) {
 	return from, queues
 }
 
-// envelopeByID reads an envelope's record. It returns nil if there is none.
-func (s *Spool) envelopeByID(raw [16]byte) (e *envelope, err error) {
+// envelopeByID reads an envelope's record. It returns nil if there is none, and ErrForgotten if
+// there was one of this sender.
+func (s *Spool) envelopeByID(raw [16]byte, sender id.Site) (e *envelope, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		e, err = lookup(txn, raw)
 		return err
 	})
+	if old := (forgotten{}); errors.As(err, &old) && old.sender != sender {
+		err = spool.ErrConflict
+	}
 	return e, err
 }

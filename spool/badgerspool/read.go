@@ -11,13 +11,26 @@ import (
 	"sealpost/spool"
 )
 
+// forgotten is the error of an envelope whose records are deleted.
+type forgotten struct{ sender id.Site }
+
+func (f forgotten) Error() string { return spool.ErrForgotten.Error() }
+
+// Unwrap returns ErrForgotten.
+func (f forgotten) Unwrap() error { return spool.ErrForgotten }
+
 // lookup finds an envelope by its id. It returns nil if there is none.
+//
+// The row of a forgotten one holds its sender alone. A name begins with a letter or digit, a
+// sequence with a zero byte.
 func lookup(txn *badger.Txn, raw [16]byte) (*envelope, error) {
 	v, err := get(txn, idKey(raw))
-	if err != nil || v == nil {
+	switch {
+	case err != nil || v == nil:
 		return nil, err
-	}
-	if len(v) < 8 {
+	case len(v) > 0 && v[0] != 0:
+		return nil, forgotten{id.Site(v)}
+	case len(v) < 8:
 		return nil, fmt.Errorf("%w: envelope id", errCorrupt)
 	}
 	return readEnvelope(txn, id.Site(v[8:]), binary.BigEndian.Uint64(v))
@@ -32,7 +45,9 @@ func readEnvelope(txn *badger.Txn, sender id.Site, seq uint64) (*envelope, error
 	if v == nil {
 		return nil, fmt.Errorf("%w: envelope %d of %s is missing", errCorrupt, seq, sender)
 	}
-	return decodeEnvelope(sender, seq, v)
+	e, err := decodeEnvelope(sender, seq, v)
+	e.asOf = txn.ReadTs()
+	return e, err
 }
 
 // readDelivery reads the record of a delivery. It returns nil if the delivery waits for the first
@@ -57,7 +72,7 @@ func (s *Spool) identify(txn *badger.Txn, d spool.DeliveryID) (*envelope, int, e
 		return nil, 0, spool.ErrNotFound
 	}
 	e, err := lookup(txn, raw)
-	if err != nil {
+	if err != nil && !errors.Is(err, spool.ErrForgotten) {
 		return nil, 0, err
 	}
 	if e == nil || e.seq != d.Sequence || e.target(d.Queue) < 0 {

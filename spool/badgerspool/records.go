@@ -15,6 +15,7 @@ import (
 // envelope is the immutable record of a published envelope.
 type envelope struct {
 	seq      uint64
+	asOf     uint64 // the version of the store from which it was read
 	id       [16]byte
 	sender   id.Site
 	hash     [32]byte // of everything that a repeated publish must repeat
@@ -245,6 +246,7 @@ func decodeDelivery(data []byte) (*delivery, error) {
 type finals struct {
 	final, dead, kept uint64
 	row               uint64 // the number of the row; 0: none
+	last              uint64 // the number of the envelope's newest event, of its sender
 }
 
 // isFinal reports whether all deliveries of an envelope are final.
@@ -254,15 +256,21 @@ func (f finals) isFinal(e *envelope) bool { return bits.OnesCount64(f.final) == 
 func (f finals) needsContent(e *envelope) bool { return !f.isFinal(e) || f.kept != 0 }
 
 func (f finals) encode() []byte {
-	if f.row == 0 {
-		return u64(u64(nil, f.final), f.dead)
+	b := u64(u64(make([]byte, 0, 40), f.final), f.dead)
+	if f.row != 0 {
+		b = u64(u64(b, f.kept), f.row)
 	}
-	return u64(u64(u64(u64(nil, f.final), f.dead), f.kept), f.row)
+	return u64(b, f.last)
 }
 
+// decodeFinals decodes a record. Before format 5 it had no number of an event.
 func decodeFinals(data []byte) (f finals) {
 	d := decoder{data: data}
-	f.final, f.dead, f.kept, f.row = d.fixed(), d.fixed(), d.fixed(), d.fixed()
+	f.final, f.dead = d.fixed(), d.fixed()
+	if len(d.data) >= 16 {
+		f.kept, f.row = d.fixed(), d.fixed()
+	}
+	f.last = d.fixed()
 	return f
 }
 

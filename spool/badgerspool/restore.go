@@ -38,7 +38,7 @@ func (s *Spool) restore() error {
 			}),
 			each(txn, keySite, func(name string, v []byte) error {
 				f, err := decodeSiteFigures(v)
-				s.sites[id.Site(name)] = &site{name: id.Site(name), figures: f}
+				s.sites[id.Site(name)] = &site{name: id.Site(name), figures: f, read: f.read}
 				newest = max(newest, f.commit)
 				return err
 			}),

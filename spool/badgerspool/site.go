@@ -15,6 +15,7 @@ type site struct {
 
 	mu      sync.Mutex // guards everything below
 	figures siteFigures
+	read    uint64        // the site needs no event up to it
 	changed chan struct{} // closed when there are new events; nil when no call waits
 }
 
@@ -41,14 +42,28 @@ func (st *site) store(f siteFigures) {
 	}
 }
 
-// look returns the number of the newest event, and a channel that closes when there is a newer one.
-func (st *site) look() (uint64, <-chan struct{}) {
+// look returns the figures, and a channel that closes when there is a newer event.
+func (st *site) look() (siteFigures, <-chan struct{}) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.changed == nil {
 		st.changed = make(chan struct{})
 	}
-	return st.figures.last, st.changed
+	return st.figures, st.changed
+}
+
+// acknowledge notes that the site needs no event up to a number.
+func (st *site) acknowledge(n uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.read = max(st.read, n)
+}
+
+// readUpTo returns the number of the newest event that the site does not need.
+func (st *site) readUpTo() uint64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.read
 }
 
 // The kinds of events as they are stored.

@@ -34,7 +34,7 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 		return nil, err
 	}
 	defer unlock()
-	e, err := s.envelopeByID(raw)
+	e, err := s.envelopeByID(raw, up.Sender)
 	if err != nil {
 		return nil, err
 	}

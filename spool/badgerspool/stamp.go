@@ -21,9 +21,11 @@ import (
 // Format 2 counts the waiting envelopes of each sender, and the bytes and messages of each queue.
 // It keeps no content of envelopes without a waiting delivery. Format 3 has dead letters; every
 // store of format 2 is one of format 3 without any. Format 4 keeps the waiting deliveries of each
-// sender apart. upgrade makes it of the older ones.
+// sender apart. Format 5 forgets old envelopes, and each of them has the number of its newest
+// event. upgrade makes it of the older ones.
 const (
-	format        = 4
+	format        = 5
+	formatLanes   = 4
 	formatCounted = 2
 )
 

@@ -24,7 +24,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stamp := range []string{
-		strings.Replace(string(was), `"format":4`, `"format":5`, 1),
+		strings.Replace(string(was), `"format":5`, `"format":6`, 1),
 		strings.Replace(string(was), `badgerspool`, `otherspool`, 1),
 	} {
 		if err := os.WriteFile(stampFile, []byte(stamp), 0o600); err != nil {

@@ -13,9 +13,9 @@ import (
 )
 
 // upgrade makes the present format of an older one. If that has no counts, it reads every envelope
-// once and counts anew. Then it copies every waiting delivery into the lane of its sender. The
-// stamp is written last: after a crash the next start begins anew, or an older program finds its
-// rows.
+// once and counts anew. If it has no lanes, it copies every waiting delivery into the lane of its
+// sender. Then it reads every event once. The stamp is written last: after a crash the next start
+// begins anew, or an older program finds its rows.
 func (s *Spool) upgrade(st stamp) error {
 	if st.Format >= format {
 		return nil
@@ -25,10 +25,32 @@ func (s *Spool) upgrade(st stamp) error {
 			return fmt.Errorf("count the envelopes anew: %w", err)
 		}
 	}
-	if err := s.copyToLanes(); err != nil {
-		return fmt.Errorf("sort the waiting deliveries by sender: %w", err)
+	if st.Format < formatLanes {
+		if err := s.copyToLanes(); err != nil {
+			return fmt.Errorf("sort the waiting deliveries by sender: %w", err)
+		}
+	}
+	if err := s.noteLastEvents(); err != nil {
+		return fmt.Errorf("find the newest event of each envelope: %w", err)
 	}
 	return nil
+}
+
+// noteLastEvents writes the number of its newest event into the record of each envelope that has
+// one.
+func (s *Spool) noteLastEvents() error {
+	return s.sweep(keyEvent, func(txn *badger.Txn, key, value []byte) ([]pair, error) {
+		e, err := decodeEvent(value)
+		if err != nil || e.kind == eventRoute {
+			return nil, err
+		}
+		f, err := readFinals(txn, e.seq)
+		if err != nil {
+			return nil, err
+		}
+		f.last = binary.BigEndian.Uint64(key[len(key)-8:])
+		return []pair{{finalsKey(e.seq), f.encode()}}, nil
+	})
 }
 
 // countAnew writes the figures of every queue, site and pack.
@@ -269,8 +291,7 @@ func decodeOldFigures(data []byte) (f figures, err error) {
 	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes} {
 		*n = d.int()
 	}
-	d.int()
-	if len(d.data) > 0 {
+	for d.int(); len(d.data) > 0; {
 		d.int()
 	}
 	return f, d.close("queue figures")

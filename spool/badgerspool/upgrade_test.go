@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,10 +17,11 @@ import (
 )
 
 // TestUpgrade opens a store of an older format. Format 1 has no counts, and keeps the content of
-// the dead. All have one line for all senders. Afterwards each row and file is as in a new store.
+// the dead. Up to format 3 all have one line for all senders. Up to format 4 no envelope has the
+// number of its newest event. Afterwards each row and file is as in a new store.
 // A crash after any commit leaves the older stamp, and the next start begins anew.
 func TestUpgrade(t *testing.T) {
-	for _, format := range []int{1, 2, 3} {
+	for _, format := range []int{1, 2, 3, 4} {
 		t.Run(fmt.Sprint("format ", format), func(t *testing.T) { upgradeFrom(t, format) })
 	}
 }
@@ -46,7 +48,7 @@ func upgradeFrom(t *testing.T, format int) {
 		must(t, s.Release(ctx, d.Token, spool.Nack{Delay: time.Hour}))
 	}
 	letters := 0
-	if format == 3 {
+	if format >= 3 {
 		must(t, s.Limit(ctx, spool.Quotas{Dead: 1 << 30}))
 		letters, err = s.Kill(ctx, "ca_rc_queue", "removed")
 		must(t, err)
@@ -58,7 +60,7 @@ func upgradeFrom(t *testing.T, format int) {
 	must(t, s.Close())
 	stamp, err := os.ReadFile(s.stampPath())
 	must(t, err)
-	stamp = bytes.Replace(stamp, []byte(`"format":4`), fmt.Appendf(nil, `"format":%d`, format), 1)
+	stamp = bytes.Replace(stamp, []byte(`"format":5`), fmt.Appendf(nil, `"format":%d`, format), 1)
 	must(t, os.WriteFile(s.stampPath(), stamp, 0o600))
 
 	for attempts := 0; ; attempts++ {
@@ -73,6 +75,9 @@ func upgradeFrom(t *testing.T, format int) {
 		if err == nil {
 			must(t, opened.Close())
 			break
+		}
+		if !errors.Is(err, errInjected) {
+			t.Fatalf("after %d commits: %v", attempts, err)
 		}
 		if got, err := os.ReadFile(s.stampPath()); attempts < 3 &&
 			(err != nil || !bytes.Equal(got, stamp)) {
@@ -99,8 +104,14 @@ func upgradeFrom(t *testing.T, format int) {
 	}
 	mustAudit(t, s)
 	must(t, publishAny(ctx, s, testEnvelope(filler(77)), nil))
+	old, err := s.Forget(ctx, spool.Retention{Before: time.Now().Add(time.Hour),
+		IsGone: func(id.Site) bool { return true }})
+	if err != nil || old.Events == 0 {
+		t.Errorf("forgotten were %+v, %v", old, err)
+	}
+	mustAudit(t, s)
 	must(t, s.Close())
-	if stamp, err = os.ReadFile(s.stampPath()); !strings.Contains(string(stamp), `"format":4`) {
+	if stamp, err = os.ReadFile(s.stampPath()); !strings.Contains(string(stamp), `"format":5`) {
 		t.Errorf("the stamp is %s, %v", stamp, err)
 	}
 	mustAudit(t, mustOpen(t, dir, Options{}, realSeams()))
@@ -116,7 +127,7 @@ func older(t *testing.T, s *Spool, format int) {
 		b := make(encoder, 0, 64)
 		b.uint(f.commit)
 		b.uint(f.last)
-		b.uint(1)
+		b.uint(uint64(min(1, 4-format)))
 		b.int(0)
 		b.uint(0)
 		held := []int64{f.bytes, f.messages}
@@ -128,6 +139,9 @@ func older(t *testing.T, s *Spool, format int) {
 			b.int(n)
 		}
 		g.set(figuresKey(q.name), b)
+		if format == 4 {
+			continue
+		}
 		for _, from := range q.Senders() {
 			g.del(laneKey(q.name, from))
 			for _, o := range []queue.Order{queue.BySequence, queue.ByTime} {
@@ -141,7 +155,16 @@ func older(t *testing.T, s *Spool, format int) {
 	}
 	if format == 1 {
 		olderCounts(t, g)
+	} else {
+		must(t, each(g.txn, keySite, func(name string, row []byte) error {
+			g.set(siteKey(id.Site(name)), row[:len(row)-2]) // both are 0
+			return nil
+		}))
 	}
+	must(t, each(g.txn, keyFinals, func(seq string, row []byte) error {
+		g.set([]byte(string(keyFinals)+seq), row[:len(row)-8])
+		return nil
+	}))
 	must(t, g.failed)
 	must(t, s.seams.commit(g.txn, g.version))
 	s.db.SetDiscardTs(s.snapshots.advance(g.version))

@@ -127,7 +127,7 @@ func answer(changes []*change, err error) {
 
 // finish commits the group and brings memory up to date, in the order of the changes.
 func (s *Spool) finish(g *group) error {
-	if g.entries == 0 && len(g.block) == 0 {
+	if g.entries == 0 && len(g.block) == 0 && len(g.sites) == 0 {
 		return nil
 	}
 	if err := g.seal(); err != nil {

@@ -20,7 +20,10 @@ type model struct {
 	before    spool.Usage             // of other stories in the same store; none is kept
 	sessions  map[string][]id.Session // by queue, the newest last
 	calls     map[string]*modelCall   // by queue: the newest numbered one of its session
-	events    map[id.Site][]string
+	events    map[id.Site][]modelEvent
+	forgotten []*modelEnvelope
+	old       map[id.Site]int  // events of it that were forgotten
+	read      map[id.Site]int  // events that it has read
 	turns     map[string]turns // by queue
 }
 
@@ -49,6 +52,13 @@ func (t turns) spread() int64 {
 }
 
 func (e *modelEnvelope) cost() int64 { return e.Size + int64(len(e.Messages))*spool.MessageCost }
+
+// modelEvent is an event, with its envelope.
+type modelEvent struct {
+	text string
+	e    *modelEnvelope
+	at   time.Time
+}
 
 // modelUpload is an open upload of one part.
 type modelUpload struct {
@@ -157,7 +167,7 @@ func (m *model) usage(sender id.Site) (u spool.Usage) {
 			u.Messages += int64(len(e.Messages))
 		}
 	}
-	for _, e := range m.envelopes {
+	for _, e := range slices.Concat(m.envelopes, m.forgotten) {
 		if sender == e.Sender && isSameDay(e.published.Spooled, m.clock.Now()) {
 			u.Metadata += e.metadata()
 		}
@@ -281,7 +291,31 @@ func (m *model) finish(p place, r spool.Result) {
 
 func (m *model) tell(p place, result string) {
 	m.events[p.e.Sender] = append(m.events[p.e.Sender],
-		fmt.Sprintf("%s %s %s", p.e.ID, p.d.target.Site, result))
+		modelEvent{fmt.Sprintf("%s %s %s", p.e.ID, p.d.target.Site, result), p.e, m.clock.Now()})
+}
+
+// forget forgets the events of a site before a time, of which it needs none up to a number. It
+// forgets the envelopes of which none is left, and reports whether it has left needed ones.
+func (m *model) forget(site id.Site, before time.Time, read int) (isUnread bool) {
+	all := m.events[site]
+	for n := m.old[site]; n < len(all) && all[n].at.Before(before); n++ {
+		if n >= read {
+			return true
+		}
+		e := all[n].e
+		isLast := !slices.ContainsFunc(all[n+1:], func(t modelEvent) bool { return t.e == e })
+		if isLast && !e.waits() {
+			if slices.ContainsFunc(e.deliveries,
+				func(d *modelDelivery) bool { return d.isKept }) {
+				break
+			}
+			i := slices.Index(m.envelopes, e)
+			m.envelopes = slices.Delete(m.envelopes, i, i+1)
+			m.forgotten = append(m.forgotten, e)
+		}
+		m.old[site]++
+	}
+	return false
 }
 
 // requeue makes a dead letter wait again.

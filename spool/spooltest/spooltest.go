@@ -73,6 +73,7 @@ func Run(t *testing.T, open Factory) {
 		{"Registry", registryTests},
 		{"Admin", adminTests},
 		{"Dead", deadTests},
+		{"Forget", forgetTests},
 		{"Audit", auditTests},
 		{"Life", lifeTests},
 	}

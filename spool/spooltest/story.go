@@ -39,7 +39,8 @@ func checkModel(t *testing.T, open Factory) {
 		s := &story{T: t, room: r, names: told, model: &model{
 			clock: r.clock, uploads: make(map[id.Envelope]modelUpload),
 			sessions: make(map[string][]id.Session), calls: make(map[string]*modelCall),
-			events: make(map[id.Site][]string), turns: make(map[string]turns),
+			events: make(map[id.Site][]modelEvent), turns: make(map[string]turns),
+			old: make(map[id.Site]int), read: make(map[id.Site]int),
 		}}
 		r.reporter = t
 		defer func() { r.reporter = r.tb }()
@@ -60,6 +61,8 @@ func checkModel(t *testing.T, open Factory) {
 			"expire":    s.expire,
 			"requeue":   s.requeue,
 			"discard":   s.discard,
+			"forget":    s.forget,
+			"lost":      s.askForgotten,
 			"abort":     s.abortAll,
 			"limit":     s.limit,
 			"usage":     s.usages,
@@ -442,19 +445,67 @@ func (s *story) killFrom(t *rapid.T) {
 	}
 	s.room.check(n == 0, "%d more were killed", n)
 	// queues are killed in any order: their events are taken as the store has them
-	told := s.events[sender][before:]
-	if len(told) == 0 {
+	want := s.events[sender][before:]
+	if len(want) == 0 {
 		return
 	}
-	var got []string
-	for _, e := range s.room.events(sender, spool.Cursor(before)) {
-		got = append(got, fmt.Sprintf("%s %s %s%s", e.Envelope, e.Recipient, e.Receipt, e.Code))
+	s.acknowledge(sender, before)
+	for i, e := range s.room.events(sender, spool.Cursor(before)) {
+		text := eventText(e)
+		j := slices.IndexFunc(want[i:], func(t modelEvent) bool { return t.text == text })
+		s.room.check(j >= 0, "event %d is %s, want one of %v", before+i+1, text, want[i:])
+		want[i], want[i+j] = want[i+j], want[i]
 	}
-	want := slices.Clone(told)
-	slices.Sort(want)
-	s.room.check(slices.Equal(slices.Sorted(slices.Values(got)), want), "events are %v, want %v",
-		got, want)
-	copy(told, got)
+}
+
+func eventText(e spool.Event) string {
+	return fmt.Sprintf("%s %s %s%s", e.Envelope, e.Recipient, e.Receipt, e.Code)
+}
+
+// acknowledge notes that a site asks for the events after so many.
+func (s *story) acknowledge(site id.Site, n int) { s.read[site] = max(s.read[site], n) }
+
+// forget forgets events older than some minutes. One of the sites may need none.
+func (s *story) forget(t *rapid.T) {
+	before := s.clock.Now().Add(-time.Duration(rapid.IntRange(-1, 30).Draw(t, "age")) * time.Minute)
+	done := s.site("LAB", rapid.IntRange(1, 20).Draw(t, "done"))
+	r := spool.Retention{Before: before, IsGone: func(site id.Site) bool {
+		own, _ := strings.CutPrefix(string(site), fmt.Sprintf("LAB-%d-", s.names))
+		return site == done || own == string(site) // and those of other stories
+	}}
+	_, err := s.room.Forget(s.room.ctx, r)
+	s.room.no(err)
+	unread := []id.Site{}
+	for n := range 2 {
+		site := s.site("LAB", n+1)
+		read := s.read[site]
+		if site == done {
+			read = len(s.events[site])
+		}
+		if s.model.forget(site, before, read) {
+			unread = append(unread, site)
+		}
+	}
+	second, err := s.room.Forget(s.room.ctx, r)
+	s.room.no(err)
+	s.room.check(second.Envelopes+second.Events == 0 && slices.Equal(second.Unread, unread),
+		"a second call has forgotten %+v, want unread %v", second, unread)
+}
+
+// askForgotten asks for a forgotten envelope, and publishes and settles it again.
+func (s *story) askForgotten(t *rapid.T) {
+	if len(s.forgotten) == 0 {
+		t.Skip("none is forgotten")
+	}
+	e := rapid.SampledFrom(s.forgotten).Draw(t, "forgotten")
+	k := s.room.known(e.Sender, e.ID)
+	s.room.check(k.State == spool.StateForgotten && k.Results == nil, "known is %+v", k)
+	_, err := s.room.Publish(s.room.ctx, e.Envelope)
+	s.room.want(err, spool.ErrForgotten)
+	st := settlement(s.delivery(place{e, e.deliveries[0]}), e.Messages)
+	st.Sender = e.Sender
+	_, err = s.room.Settle(s.room.ctx, st)
+	s.room.want(err, spool.ErrNotFound)
 }
 
 func (s *story) requeue(t *rapid.T) {
