@@ -58,24 +58,30 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 // may be too young.
 const maxResting = 10_000
 
-// oldest returns the time at which the first of the waiting deliveries was spooled.
+// oldest returns the time at which the first of the waiting deliveries was spooled. It reads the
+// lines of a queue with one iterator: a hub has a lane for each sender in each queue.
 func (q *storedQueue) oldest(txn *badger.Txn) (time.Time, error) {
+	f, _ := q.load()
 	var first queue.Position // the lowest sequence; zero: none
 	left := maxResting
-	for _, from := range q.Senders() {
-		c := q.Cursors(from)
-		for o, at := range []queue.Position{{Seq: c.Head}, c.RetryHead} {
-			at.From = from
-			err := deliveries{txn, q.name}.Scan(queue.Order(o), at,
-				func(p queue.Position, _ []byte) (bool, error) {
-					if first.Seq == 0 || p.Seq < first.Seq {
-						first = p
-					}
-					left--
-					return p.Due != 0 && left > 0, nil
-				})
-			if err != nil {
-				return time.Time{}, err
+	for o, n := range []int64{f.waiting, f.released} {
+		if n == 0 {
+			continue
+		}
+		order := queue.Order(o)
+		kind := []byte{keyEntry, keyRetry}[o]
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: named(kind, q.name)})
+		defer it.Close()
+		for _, at := range q.Waiting(order) {
+			prefix, start := deliveries{txn, q.name}.line(order, at)
+			for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
+				p := entryPosition(it.Item().Key(), prefix, at.From)
+				if first.Seq == 0 || p.Seq < first.Seq {
+					first = p
+				}
+				if left--; order == queue.BySequence || left < 0 {
+					break
+				}
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -42,9 +41,8 @@ func (s *Spool) Expire(ctx context.Context, name string, bound spool.Bound,
 	}
 	defer s.leave()
 	q, expired := s.queue(name), 0
-	var err error
-	if last, found := s.hours.last(math.MaxUint64, time.Time{}, bound.Before); found &&
-		!bound.Before.IsZero() {
+	isOld, err := s.mayExpire(q, bound.Before)
+	if last, found := s.hours.last(math.MaxUint64, time.Time{}, bound.Before); found && isOld {
 		expired, err = s.killQueue(ctx, q, killing{code: code, keeps: true, sparesLeased: true,
 			before: bound.Before, last: last})
 	}
@@ -58,6 +56,22 @@ func (s *Spool) Expire(ctx context.Context, name string, bound spool.Bound,
 		return expired, fmt.Errorf("expire in %s: %w", name, err)
 	}
 	return expired, nil
+}
+
+// mayExpire reports whether a delivery of a queue may have waited since before a time. Of many that
+// rest it reads no more than the first.
+func (s *Spool) mayExpire(q *storedQueue, before time.Time) (bool, error) {
+	if f, _ := q.load(); before.IsZero() || f.waiting == 0 {
+		return false, nil
+	} else if f.released > maxResting {
+		return true, nil
+	}
+	var oldest time.Time
+	err := s.view(func(txn *badger.Txn) (err error) {
+		oldest, err = q.oldest(txn)
+		return err
+	})
+	return !oldest.IsZero() && oldest.Before(before), err
 }
 
 // killing selects the waiting deliveries of a queue that become dead.
@@ -112,15 +126,16 @@ func (s *Spool) killQueue(ctx context.Context, q *storedQueue, k killing) (kille
 	if k.last != 0 {
 		last = min(last, k.last)
 	}
-	senders := slices.DeleteFunc(q.Senders(),
-		func(s id.Site) bool { return k.sender != "" && s != k.sender })
 	orders := []queue.Order{queue.BySequence, queue.ByTime}
 	if k.attempts > 0 {
 		orders = orders[1:] // only those that were released
 	}
 	for _, o := range orders {
-		for _, from := range senders {
-			n, err := s.killLine(ctx, q, o, from, last, k)
+		for _, at := range q.Waiting(o) {
+			if k.sender != "" && at.From != k.sender {
+				continue
+			}
+			n, err := s.killLine(ctx, q, o, at, last, k)
 			killed += n
 			if err != nil {
 				return killed, err
@@ -132,12 +147,8 @@ func (s *Spool) killQueue(ctx context.Context, q *storedQueue, k killing) (kille
 
 // killLine kills the deliveries of a sender in one order. A delivery that is released meanwhile
 // appears in the second order.
-func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, sender id.Site,
+func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position,
 	last uint64, k killing) (killed int, err error) {
-	from := queue.Position{From: sender}
-	if o == queue.BySequence {
-		from.Seq = q.Cursors(sender).Head
-	}
 	for {
 		places, err := s.waitingFrom(q, o, from, last, k)
 		if err != nil || len(places) == 0 {

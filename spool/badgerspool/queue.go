@@ -68,15 +68,20 @@ func (d deliveries) Cost(value []byte) int64 {
 	return int64(en.uint()) + int64(en.uint())*spool.MessageCost
 }
 
+// line returns the prefix of the keys of a sender's line, and the key of a place in it.
+func (d deliveries) line(o queue.Order, from queue.Position) (prefix, start []byte) {
+	if o == queue.ByTime {
+		prefix = entriesOf(keyRetry, d.name, from.From)
+		return prefix, u64(u64(prefix[:len(prefix):len(prefix)], uint64(from.Due)), from.Seq)
+	}
+	prefix = entriesOf(keyEntry, d.name, from.From)
+	return prefix, u64(prefix[:len(prefix):len(prefix)], from.Seq)
+}
+
 // Scan implements queue.Snapshot.
 func (d deliveries) Scan(o queue.Order, from queue.Position,
 	yield func(queue.Position, []byte) (bool, error)) error {
-	prefix := entriesOf(keyEntry, d.name, from.From)
-	start := u64(prefix, from.Seq)
-	if o == queue.ByTime {
-		prefix = entriesOf(keyRetry, d.name, from.From)
-		start = u64(u64(prefix, uint64(from.Due)), from.Seq)
-	}
+	prefix, start := d.line(o, from)
 	it := d.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Seek(start); it.Valid(); it.Next() {

@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"sealpost/internal/id"
@@ -116,6 +117,23 @@ func (q *Queue) Senders() []id.Site {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Waiting returns a place for each sender with a delivery that may wait in an order. Before it none
+// does. It may lag behind by one commit.
+func (q *Queue) Waiting(o Order) (places []Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range q.lanes {
+		if at := l.line(o).floor(); o == ByTime && l.mayRest() || o == BySequence &&
+			at.Seq <= l.last {
+			places = append(places, at)
+		}
+	}
+	slices.SortFunc(places, func(a, b Position) int {
+		return strings.Compare(string(a.From), string(b.From))
+	})
+	return places
 }
 
 // lanes is a heap, the lane that has spent least first.
