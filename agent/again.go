@@ -26,7 +26,7 @@ func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	}
 	m, err := a.outbox.Recall(ctx, in.Message)
 	if err != nil {
-		return Done{}, a.unknown(in.Message, err)
+		return Done{}, a.unknown(ctx, in.Message, err)
 	}
 	if m.Reason.IsDoubtfulRecall() {
 		return done(reason.New("recalled-doubtfully", "message", m.ID, "why", m.Reason)), nil
@@ -62,7 +62,7 @@ func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
 	m, err := a.outbox.Resend(ctx, outbox.Resending{Message: in.Message, To: to,
 		Twice: in.Twice})
 	if err != nil {
-		return Done{}, a.unknown(in.Message, err)
+		return Done{}, a.unknown(ctx, in.Message, err)
 	}
 	return done(reason.New("sent-again", "message", m, "site", to)), nil
 }

@@ -210,6 +210,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.control = nil // its Run closes it
 	g.Go(func() error { return server.Run(working) })
 	g.Go(func() error { return a.keepLink(working) })
+	g.Go(func() error { return a.keepAges(working) })
 	ended := func() (reason.Situation, reason.Reason) {
 		if ctx.Err() != nil {
 			return reason.Stopped, reason.New("was-stopped")

@@ -271,7 +271,7 @@ func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, er
 		return r, reason.Err("no-receipts")
 	}
 	if r.Message, err = a.outbox.Message(ctx, in.Message); err != nil {
-		return r, a.unknown(in.Message, err)
+		return r, a.unknown(ctx, in.Message, err)
 	}
 	return r, a.ledger.View(ctx, func(tx *ledger.Tx) error {
 		list, err := tx.Receipts(r.Message.UID)
@@ -303,7 +303,7 @@ func (a *Agent) lookUp(ctx context.Context, in MessageRequest) (l Log, err error
 		}
 	}
 	if l.Sent == nil && len(l.Received) == 0 {
-		return l, a.unknown(in.Message, ledger.ErrNotFound)
+		return l, a.unknown(ctx, in.Message, ledger.ErrNotFound)
 	}
 	l.Standings, err = a.standings(ctx, l)
 	return l, err
@@ -339,7 +339,8 @@ func (a *Agent) standing(tx *ledger.Tx, site id.Site) (trust.Standing, error) {
 	return a.trust.Standing(pin), err
 }
 
-func (a *Agent) unknown(message string, err error) error {
+// unknown returns the error of a question about a message that the ledger does not have.
+func (a *Agent) unknown(ctx context.Context, message string, err error) error {
 	if !errors.Is(err, ledger.ErrNotFound) {
 		return err
 	}
@@ -347,5 +348,13 @@ func (a *Agent) unknown(message string, err error) error {
 		return reason.Err("message-is-group", "folder", message,
 			"first", fmt.Sprintf("%03d", first), "last", fmt.Sprintf("%03d", last))
 	}
-	return reason.Err("message-unknown", "site", a.site, "message", message)
+	at, err := a.history(ctx)
+	if err != nil {
+		return err
+	}
+	var since any
+	if !at.IsZero() {
+		since = at
+	}
+	return reason.Err("message-unknown", "site", a.site, "message", message, "since", since)
 }

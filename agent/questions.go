@@ -49,6 +49,8 @@ type Found struct {
 	Sent     []SentMessage   `json:"sent"`     // newest first
 	Received []inbox.Message `json:"received"` // newest first
 	More     bool            `json:"more"`     // there may be others beyond the limit
+	// messages that ended before this time may be missing: see keep_history
+	Since time.Time `json:"history_since,omitzero"`
 }
 
 // TraysRequest asks for the trays, and which of the names they would leave alone.
@@ -116,7 +118,8 @@ func (a *Agent) find(ctx context.Context, in FindRequest) (f Found, err error) {
 		}
 	}
 	f.More = len(f.Sent) == limit || len(f.Received) == limit
-	return f, nil
+	f.Since, err = a.history(ctx)
+	return f, err
 }
 
 func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {

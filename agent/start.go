@@ -99,6 +99,9 @@ func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 	default:
 		log.Warn("ledger damaged", "reason", reason.New("ledger-torn"), "kept", damaged)
 	}
+	if err := l.NotCompact(); err != nil {
+		log.Warn("free space in the ledger not given back", "error", err)
+	}
 	if n := l.Recalled(); n > 0 {
 		log.Warn("the ledger was lost or is older: pins and approvals are put back", "count", n,
 			"from", ledger.TrustFile)

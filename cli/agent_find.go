@@ -12,8 +12,8 @@ func agentFindCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "find NAME", Short: "Find messages by a part of the file's name, sent and received",
 		Args: wantArgs("NAME"),
-		Long: "Find messages by a part of the file's name, sent and received, however long ago.\n" +
-			"Upper and lower case of A to Z are the same.",
+		Long: "Find messages by a part of the file's name, sent and received, as far back as\n" +
+			"keep_history in agent.toml. Upper and lower case of A to Z are the same.",
 		Example: "  sealpost agent find results --dir /srv/sealpost/FL-LAB",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.Name = args[0]
@@ -45,6 +45,9 @@ func printFound(p *printer, part string, out agent.Found) error {
 	}
 	if out.More {
 		return p.line(reason.New("found-more"))
+	}
+	if !out.Since.IsZero() {
+		return p.line(reason.New("found-since", "since", out.Since))
 	}
 	return nil
 }

@@ -61,6 +61,12 @@ type Agent struct {
 	// with "sealpost agent trust". Files for other sites wait. Otherwise a site is believed as the
 	// hub first shows it. Default false.
 	RequireCompared bool `toml:"require_compared"`
+	// How long the ledger keeps the history of a message, with its receipts, after it has ended. Of
+	// older ones it keeps only the numbers, and the identities of received ones, so that none is
+	// sent or placed twice. Export the receipts that you need for longer ("sealpost agent receipts
+	// MESSAGE --export"). "0s" keeps all for ever, otherwise 720h at least, and no less than any
+	// repeat_window. Default "17520h", two years.
+	KeepHistory Duration `toml:"keep_history"`
 	// The tray from which this site sends. Applies to the roles "send" and "both".
 	Outbox Tray `toml:"outbox"`
 	// Where this site receives. Applies to the roles "receive" and "both".
@@ -112,7 +118,8 @@ type Inbox struct {
 func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, State: "state", LogLevel: "info", LogFormat: "text", Language: "en",
-		Outbox: defaultOutbox(),
+		KeepHistory: Duration(2 * 365 * 24 * hour),
+		Outbox:      defaultOutbox(),
 		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
 			Readers: ReadersGroup},
 	}
@@ -183,6 +190,7 @@ func (f *file) checkAgent(a Agent) error {
 		f.check("log_level", logLevel(a.LogLevel)),
 		f.check("log_format", oneOf(a.LogFormat, "text", "json")),
 		f.check("language", language(a.Language)),
+		f.check("keep_history", a.keepHistory()),
 	}
 	if a.Sends() {
 		checks = append(checks, f.checkTrays(a)...)
@@ -194,6 +202,20 @@ func (f *file) checkAgent(a Agent) error {
 		return err
 	}
 	return f.checkFolders(a)
+}
+
+// historyLeast is the shortest history. The hub keeps dead letters for 720h by default.
+const historyLeast = Duration(30 * 24 * hour)
+
+func (a Agent) keepHistory() error {
+	least := historyLeast
+	for _, t := range a.Trays() {
+		least = max(least, t.RepeatWindow)
+	}
+	if a.KeepHistory != 0 && a.KeepHistory < least {
+		return fmt.Errorf("want 0s, or %s at least, not %s", least, a.KeepHistory)
+	}
+	return nil
 }
 
 func (f *file) checkInbox(i Inbox) []error {

@@ -27,6 +27,10 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 			if err != nil {
 				return err
 			}
+			old, err := tx.Known(d.Sender, uids(d))
+			if err != nil {
+				return err
+			}
 			for _, m := range d.messages {
 				p := &placement{isFile: m.Type == envelope.TypeFile, isSynced: m.isSynced,
 					sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
@@ -36,6 +40,11 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 						Time: time.Now().UTC().Truncate(time.Millisecond),
 					}, from: d.dir, item: m.temp, former: d.former[m.UID]}
 				digest, known := seen[identity{d.Sender, m.UID}]
+				if mark, isOld := old[m.UID]; isOld && !known {
+					if known = true; mark.IsOf(m.Digest) {
+						digest = m.Digest
+					}
+				}
 				if !known {
 					if digest, known, err = f.findEarlier(rows, p); err != nil {
 						f.fail(p, err)

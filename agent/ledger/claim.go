@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"iter"
@@ -65,17 +66,27 @@ func (tx *Tx) highest(site id.Site, m *Outgoing) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+		used, err := tx.highestUsed(m.Kind, m.Day)
+		if err != nil {
+			return 0, err
+		}
 		tx.numbers.asked[key] = true
-		tx.numbers.use(m.Kind, m.Day, highest.Int64)
+		tx.numbers.use(m.Kind, m.Day, max(highest.Int64, used))
 	}
 	return tx.numbers.highest[key], nil
 }
 
+// ErrForgotten means that a message has ended, and that its row was deleted.
+var ErrForgotten = errors.New("message forgotten")
+
 // Adopt writes the row of a message from a lost ledger, under its own id. It reports whether the
-// row is new.
+// row is new. It returns ErrForgotten if this ledger had the row.
 func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 	if _, err := tx.Message(string(m.ID)); !errors.Is(err, ErrNotFound) {
 		return false, err
+	}
+	if forgotten, err := tx.IsForgotten(m.Kind, m.Day, m.Number); err != nil || forgotten {
+		return false, cmp.Or(err, ErrForgotten)
 	}
 	tx.numbers.use(m.Kind, m.Day, m.Number)
 	list := []Outgoing{*m}

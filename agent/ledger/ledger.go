@@ -4,7 +4,8 @@
 // power (WAL, synchronous=FULL); that the one writer groups the updates of several goroutines into
 // one commit, each all or nothing; and that View sees a consistent snapshot. It knows messages,
 // envelopes, receipts and pins, and must not know the content of files, the network or
-// cryptography. It keeps rows for ever; only the states of section 5 of the design change.
+// cryptography. It keeps rows until Forget deletes those of ended messages. Otherwise only the
+// states of section 5 of the design change.
 package ledger
 
 import (
@@ -48,10 +49,12 @@ type Ledger struct {
 	closed   chan struct{}
 	numbers  *numbers // of the writer
 	setAside []string // see Aside
-	recalled int      // see Recalled
-	commits  atomic.Uint64
-	once     sync.Once
-	done     sync.WaitGroup
+	// why the file could not be made compact; nil: it is, or need not be
+	compacting error
+	recalled   int // see Recalled
+	commits    atomic.Uint64
+	once       sync.Once
+	done       sync.WaitGroup
 }
 
 // readers is the number of concurrent views: more would only cost memory.
@@ -125,18 +128,21 @@ func openAt(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	compacting := compacted(path)
 	if err := makeTight(path); err != nil {
 		return nil, err
 	}
-	dsn := fileURL(path) + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+	dsn := fileURL(path) + "?_pragma=auto_vacuum(INCREMENTAL)" +
+		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 		"&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)" +
 		"&_pragma=temp_store(MEMORY)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{db: db, dir: filepath.Dir(path), setAside: setAside, numbers: openNumbers(path),
-		ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers),
+	l := &Ledger{db: db, dir: filepath.Dir(path), setAside: setAside, compacting: compacting,
+		numbers: openNumbers(path),
+		ops:     make(chan *op, maxGroup), readers: make(chan *Tx, readers),
 		closed: make(chan struct{})}
 	writer, err := l.connect()
 	if err != nil {
@@ -185,6 +191,9 @@ func (l *Ledger) Commits() uint64 { return l.commits.Load() }
 // of two different times are never used together: Open continues with an older ledger, or a new
 // one.
 func (l *Ledger) Aside() []string { return l.setAside }
+
+// NotCompact returns the error for which Open could not give free space back to the disk, or nil.
+func (l *Ledger) NotCompact() error { return l.compacting }
 
 // fileURL returns a path as a URL, to which SQLite's parameters can be added.
 func fileURL(path string) string {

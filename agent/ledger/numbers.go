@@ -64,9 +64,11 @@ func (tx *Tx) IsOlder(site id.Site) (bool, error) {
 	if err != nil {
 		return false, nil // no number was ever used
 	}
-	_, err = tx.Message(string(id.FormatMessage(site, kind, at, tx.numbers.highest[newest])))
+	number := tx.numbers.highest[newest]
+	_, err = tx.Message(string(id.FormatMessage(site, kind, at, number)))
 	if errors.Is(err, ErrNotFound) {
-		return true, nil
+		forgotten, err := tx.IsForgotten(kind, day, number)
+		return !forgotten, err
 	}
 	return false, err
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -119,6 +120,25 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"place":    func() error { return tx.Place(in) },
 		"placed":   func() error { return tx.Placed("FL-LAB", []id.UID{waiting.UID}) },
 		"placing":  func() error { _, err := tx.Placing(0, 10); return err },
+		"forget sent": func() error {
+			_, _, err := tx.forgetSent("outbox", Delivered, day, place{})
+			return errors.Join(err, tx.forgetMessages([]Outgoing{{Seq: 1 << 40, UID: "none"}}))
+		},
+		"forget group": func() error {
+			_, err := tx.withoutOpen([]Outgoing{{Group: Group{1, 2}}})
+			return err
+		},
+		"forget withdrawn": func() error { _, err := tx.forgetWithdrawn(day); return err },
+		"forget dropped":   func() error { _, err := tx.forgetDropped(day); return err },
+		"forget received": func() error {
+			_, _, err := tx.forgetReceived(day, place{})
+			return err
+		},
+		"forget leased": func() error { _, _, err := tx.forgetLeased(day, place{}); return err },
+		"known before": func() error {
+			_, err := tx.Known("FL-LAB", []id.UID{waiting.UID})
+			return err
+		},
 	} {
 		if err := do(); err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -283,6 +283,32 @@ CREATE TABLE IF NOT EXISTS comparison (
   identity TEXT    NOT NULL,         -- an earlier version changes the pin alone
   compared INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS earlier_envelope ON earlier (envelope_id);
+
+-- For the deletion of old rows: see forget.go.
+CREATE INDEX IF NOT EXISTS message_withdrawn ON message (claimed) WHERE state = 'withdrawn';
+CREATE INDEX IF NOT EXISTS envelope_dropped ON envelope (sealed) WHERE state = 'dropped';
+CREATE INDEX IF NOT EXISTS delivery_time ON delivery (time);
+
+-- The received messages whose rows were deleted.
+CREATE TABLE IF NOT EXISTS known_sender (
+  number INTEGER PRIMARY KEY,
+  site   TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE IF NOT EXISTS known (
+  sender INTEGER NOT NULL,
+  uid    BLOB    NOT NULL,
+  digest BLOB    NOT NULL,            -- its beginning
+  PRIMARY KEY (sender, uid)
+) STRICT, WITHOUT ROWID;
+
+-- The highest number among the deleted messages of each day and kind.
+CREATE TABLE IF NOT EXISTS used (
+  day    TEXT    NOT NULL,            -- YYYYMMDD, UTC
+  kind   TEXT    NOT NULL,
+  number INTEGER NOT NULL,
+  PRIMARY KEY (day, kind)
+) STRICT, WITHOUT ROWID;
 `
 
 // ErrNewer means that a newer program has written the ledger.

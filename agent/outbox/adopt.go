@@ -76,6 +76,12 @@ func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry,
 				continue
 			}
 			added, err := tx.Adopt(&list[i])
+			if errors.Is(err, ledger.ErrForgotten) {
+				if len(strange) < maxNotes {
+					strange[folderAt(list[i])] = reason.Of(tray.ErrStrange)
+				}
+				continue
+			}
 			if err != nil {
 				return err
 			}
