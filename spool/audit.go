@@ -123,6 +123,8 @@ const (
 	AuditSettled   = "settled"
 	AuditDead      = "dead"
 	AuditRequeued  = "requeued" // a dead delivery waits again
+	AuditHeld      = "held"     // a delivery is on hold
+	AuditUnheld    = "unheld"   // its hold has ended
 	AuditPut       = "put"      // an item of the registry
 	AuditAct       = "note"     // a note of AuditNote
 )

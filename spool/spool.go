@@ -231,10 +231,12 @@ type Known struct {
 	Held      []Held   // the others that were released with a code
 }
 
-// Held is a delivery that is not final. Its recipient has released it, and not settled it since.
+// Held is a delivery that is not final. Its recipient has released it and not settled it since, or
+// it is on hold.
 type Held struct {
 	Recipient id.Site `json:"recipient"`
-	Code      string  `json:"code"` // of the last release
+	Code      string  `json:"code"`              // of the last release, or CodeOnHold
+	Because   string  `json:"because,omitempty"` // of a hold
 }
 
 // Result is the final outcome of one delivery: settled with a receipt, or dead with a code.
@@ -405,7 +407,7 @@ type Admin interface {
 	// content, and discards the sender's dead letters.
 	KillFrom(ctx context.Context, sender id.Site, code string) (int, error)
 	// Expire makes the waiting deliveries of a queue dead that pass a bound, and tells the senders.
-	// Their content is kept like that of Kill. It leaves out leased ones.
+	// Their content is kept like that of Kill. It leaves out leased ones, and those on hold.
 	Expire(ctx context.Context, queue string, bound Bound, code string) (int, error)
 	// DeadLetters returns the dead letters, the latest first, a page of about max after the cursor.
 	// It has all letters of an envelope or none. A zero cursor in the answer ends the listing.

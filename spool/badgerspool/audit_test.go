@@ -255,6 +255,10 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 	en, err := decodeEntry(a.take(entryAt(e.targets[i].Queue, at), "%s in its queue", name))
 	want := e.entry(i)
 	want.attempts, want.since = d.attempts, en.since
+	want.held, want.because = en.held, en.because
+	if d.isHeld() != (en.held != 0) || d.isHeld() != (d.code == spool.CodeOnHold) {
+		a.problem("%s: on hold since %d, and rests until %d with %q", name, en.held, d.due, d.code)
+	}
 	if err != nil || en != want {
 		a.problem("%s: its entry is %+v, %v", name, en, err)
 	}

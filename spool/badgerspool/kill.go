@@ -80,7 +80,7 @@ type killing struct {
 	before       time.Time // when they were spooled; zero: any time
 	last         uint64    // none of them was published later; 0: any may be
 	attempts     int       // at least so many
-	sparesLeased bool
+	sparesLeased bool      // and those on hold
 	code         string
 	keeps        bool // they become dead letters
 }
@@ -179,6 +179,9 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, 
 	err = s.view(func(txn *badger.Txn) error {
 		return deliveries{txn, q.name}.Scan(o, from,
 			func(p queue.Position, value []byte) (bool, error) {
+				if k.sparesLeased && p.Due == queue.Held {
+					return false, nil // the last ones
+				}
 				if p.Seq > last {
 					return o == queue.ByTime, nil
 				}
@@ -210,7 +213,8 @@ func (s *Spool) killStep(ctx context.Context, places []place, k killing) (int, e
 			if err != nil {
 				return err
 			}
-			if old.isFinal() || k.sparesLeased && p.end.queue.IsLeased(p.Position, s.opts.Now()) {
+			if old.isFinal() || k.sparesLeased && (old.isHeld() ||
+				p.end.queue.IsLeased(p.Position, s.opts.Now())) {
 				continue
 			}
 			if err := p.end.finish(g, old, &delivery{state: stateDead, code: k.code}); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // Known implements spool.Spool.
@@ -66,6 +67,17 @@ func (s *Spool) known(sender id.Site, name id.Envelope) (spool.Known, error) {
 	return k, err
 }
 
+// becauseOf returns the words of a delivery's hold.
+func becauseOf(txn *badger.Txn, e *envelope, index int) (string, error) {
+	value, err := get(txn, entryAt(e.targets[index].Queue,
+		queue.Position{From: e.sender, Due: queue.Held, Seq: e.seq}))
+	if err != nil {
+		return "", err
+	}
+	en, err := decodeEntry(value)
+	return en.because, err
+}
+
 // results collects the outcomes of the deliveries that are final, and the codes of those that were
 // released.
 func results(txn *badger.Txn, e *envelope,
@@ -81,7 +93,13 @@ func results(txn *badger.Txn, e *envelope,
 			found = append(found, spool.Result{Recipient: t.Site, Receipt: d.receipt,
 				DeadCode: d.code, Time: d.time})
 		case d != nil && d.code != "":
-			held = append(held, spool.Held{Recipient: t.Site, Code: d.code})
+			one := spool.Held{Recipient: t.Site, Code: d.code}
+			if d.isHeld() {
+				if one.Because, err = becauseOf(txn, e, i); err != nil {
+					return nil, nil, err
+				}
+			}
+			held = append(held, one)
 		}
 	}
 	return found, held, nil

@@ -92,8 +92,8 @@ func (s *Spool) letterOf(l spool.Letter) (end ending, err error) {
 	return end, err
 }
 
-// changeLetter runs a change of one letter in the writer.
-func (s *Spool) changeLetter(ctx context.Context, l spool.Letter,
+// changeLetter runs a change of one delivery in the writer. It writes more bytes beside its rows.
+func (s *Spool) changeLetter(ctx context.Context, l spool.Letter, more int,
 	apply func(g *group, end ending, old *delivery, f *finals) error) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (s *Spool) changeLetter(ctx context.Context, l spool.Letter,
 	if err != nil {
 		return err
 	}
-	c := &change{ctx: ctx, need: needFloor, entries: 12, bytes: 12 * (entryCost + 96)}
+	c := &change{ctx: ctx, need: needFloor, entries: 12, bytes: more + 12*(entryCost+96)}
 	c.apply = func(g *group) error {
 		old, err := end.begin(g)
 		if err != nil {
@@ -120,7 +120,7 @@ func (s *Spool) changeLetter(ctx context.Context, l spool.Letter,
 
 // Requeue implements spool.Admin.
 func (s *Spool) Requeue(ctx context.Context, l spool.Letter) error {
-	err := s.changeLetter(ctx, l, func(g *group, n ending, old *delivery, f *finals) error {
+	err := s.changeLetter(ctx, l, 0, func(g *group, n ending, old *delivery, f *finals) error {
 		switch {
 		case !old.isFinal():
 			return nil // it waits
@@ -170,7 +170,7 @@ func (n ending) requeue(g *group, old *delivery, f *finals) {
 
 // Discard implements spool.Admin.
 func (s *Spool) Discard(ctx context.Context, l spool.Letter) error {
-	err := s.changeLetter(ctx, l, func(g *group, n ending, old *delivery, f *finals) error {
+	err := s.changeLetter(ctx, l, 0, func(g *group, n ending, old *delivery, f *finals) error {
 		switch {
 		case old == nil || old.state != stateDead:
 			return spool.ErrConflict

@@ -133,6 +133,8 @@ type entry struct {
 	target   int
 	attempts int
 	since    int64 // when it was requeued, milliseconds; 0: it never was
+	held     int64 // since when it is on hold, milliseconds; 0: it is not
+	because  string
 }
 
 func (e *envelope) entry(target int) entry {
@@ -146,8 +148,12 @@ func (e entry) encode() []byte {
 	b.raw(e.id[:])
 	b.uint(uint64(e.target))
 	b.uint(uint64(e.attempts))
-	if e.since != 0 {
+	if e.since != 0 || e.held != 0 {
 		b.int(e.since)
+	}
+	if e.held != 0 {
+		b.int(e.held)
+		b.string(e.because)
 	}
 	return b
 }
@@ -159,6 +165,9 @@ func decodeEntry(data []byte) (e entry, err error) {
 	e.target, e.attempts = int(d.uint()), int(d.uint())
 	if len(d.data) > 0 {
 		e.since = d.int()
+	}
+	if len(d.data) > 0 {
+		e.held, e.because = d.int(), d.string()
 	}
 	return e, d.close("queue entry")
 }
@@ -207,6 +216,10 @@ type delivery struct {
 }
 
 func (r *delivery) isFinal() bool { return r != nil && r.state >= stateSettled }
+
+func (r *delivery) isHeld() bool {
+	return r != nil && r.state == stateReleased && r.due == queue.Held
+}
 
 func (r *delivery) encode() []byte {
 	b := make(encoder, 0, 64+len(r.code)+len(r.receipt)+len(r.refused)*24)

@@ -70,7 +70,8 @@ func (s *story) known(*rapid.T) {
 			if d.result == nil {
 				want.State = spool.StateWaiting
 				if d.code != "" {
-					held := spool.Held{Recipient: d.target.Site, Code: d.code}
+					held := spool.Held{Recipient: d.target.Site, Code: d.code,
+						Because: d.because}
 					want.Held = append(want.Held, held)
 				}
 			} else {

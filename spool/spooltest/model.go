@@ -78,7 +78,9 @@ type modelDelivery struct {
 	due      time.Time // not before; zero: never released
 	hurried  bool      // due earlier, for a new session
 	code     string    // of the last release
-	requeued time.Time // zero: it never was
+	requeued time.Time // zero: it never was; later by the time on hold
+	held     time.Time // on hold since then; zero: it is not
+	because  string
 	attempts int
 	token    spool.Token
 	until    time.Time // the lease's end; zero: not leased
@@ -249,7 +251,7 @@ func (m *model) adopt(queue string, s id.Session) bool {
 	m.sessions[queue] = append(seen, s)
 	m.endLeases(queue)
 	for _, p := range m.waiting(queue) {
-		p.d.hurried = len(seen) > 0
+		p.d.hurried = len(seen) > 0 && p.d.held.IsZero()
 	}
 	delete(m.calls, queue)
 	return true
@@ -281,6 +283,7 @@ func (m *model) finish(p place, r spool.Result) {
 	r.Recipient, r.Time = p.d.target.Site, m.clock.Now()
 	p.d.result, p.d.isKept = &r, p.d.isKept && r.Receipt == ""
 	p.d.until, p.d.token = time.Time{}, ""
+	p.d.held, p.d.because = time.Time{}, ""
 	m.tell(p, r.Receipt+r.DeadCode)
 	if m.kept().Bytes > m.quotas.Dead && !p.e.waits() {
 		for _, d := range p.e.deliveries {

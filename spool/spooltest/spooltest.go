@@ -20,6 +20,7 @@ type Store interface {
 	spool.Spool
 	spool.Registry
 	spool.Admin
+	spool.Holds
 	spool.Audit
 }
 
@@ -74,6 +75,7 @@ func Run(t *testing.T, open Factory) {
 		{"Admin", adminTests},
 		{"Dead", deadTests},
 		{"Forget", forgetTests},
+		{"Hold", holdTests},
 		{"Audit", auditTests},
 		{"Life", lifeTests},
 	}

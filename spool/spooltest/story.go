@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,8 @@ func checkModel(t *testing.T, open Factory) {
 			"killfrom":  s.killFrom,
 			"expire":    s.expire,
 			"requeue":   s.requeue,
+			"hold":      s.hold,
+			"unhold":    s.unhold,
 			"discard":   s.discard,
 			"forget":    s.forget,
 			"lost":      s.askForgotten,
@@ -411,7 +414,7 @@ func (s *story) expire(t *rapid.T) {
 		}
 		isOld := since.Before(bound.Before)
 		isTried := bound.Attempts > 0 && p.d.attempts >= bound.Attempts
-		return p.d.isLeased(now) || !isOld && !isTried
+		return p.d.isLeased(now) || !p.d.held.IsZero() || !isOld && !isTried
 	}), code)
 }
 

@@ -51,6 +51,9 @@ func (l *lane) hurry(s Snapshot) error {
 	}
 	left := l.hurried
 	err := s.Scan(ByTime, l.retry.next, func(p Position, _ []byte) (bool, error) {
+		if p.Due == Held {
+			return false, nil
+		}
 		if _, out := l.retry.out[p]; !out {
 			l.retry.leave(p)
 			l.retry.offer(p)
@@ -172,6 +175,9 @@ func (l *lane) scanFar(t *turn) error {
 	far := farthest(t.now)
 	from := Position{From: l.from, Due: far + 1}
 	err := t.s.Scan(ByTime, from, func(p Position, value []byte) (bool, error) {
+		if p.Due == Held {
+			return false, nil
+		}
 		if t.isOver(l) {
 			whole = false
 			return false, nil

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"container/heap"
+	"math"
 	"time"
 
 	"sealpost/internal/id"
@@ -11,9 +12,12 @@ import (
 // sequence), and another one by sequence.
 type Position struct {
 	From id.Site
-	Due  int64 // milliseconds since 1970; 0: never released
+	Due  int64 // milliseconds since 1970; 0: never released; Held: on hold
 	Seq  uint64
 }
+
+// Held is the Due of a delivery on hold: it is never due.
+const Held = math.MaxInt64
 
 // Before reports whether p comes before q in their order. Both are of one sender.
 func (p Position) Before(q Position) bool {

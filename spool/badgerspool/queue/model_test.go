@@ -46,6 +46,7 @@ func TestModel(t *testing.T) {
 			"lease":   m.lease,
 			"settle":  m.settle,
 			"release": m.release,
+			"hold":    m.hold,
 			"extend":  m.extend,
 			"tell":    func(*rapid.T) { m.tell() },
 			"pass": func(rt *rapid.T) {
@@ -78,7 +79,7 @@ func (m *machine) newSession(rt *rapid.T) {
 	if m.q.session != "" {
 		m.hurried = map[Position]bool{}
 		for p := range m.store.at {
-			m.hurried[p] = true
+			m.hurried[p] = p.Due != Held
 		}
 	}
 	m.session, m.leases = id.Random128[id.Session](), map[uint64]Lease{}
@@ -96,7 +97,8 @@ func (m *machine) isHeld(seq uint64) bool {
 // isDue reports whether a delivery may be leased now. Its rest is over, or a wrong clock has set
 // its time.
 func (m *machine) isDue(p Position) bool {
-	return p.Due <= m.now.UnixMilli() || p.Due > m.now.Add(spool.MaxDelay).UnixMilli()
+	return p.Due <= m.now.UnixMilli() || p.Due != Held &&
+		p.Due > m.now.Add(spool.MaxDelay).UnixMilli()
 }
 
 // offered lists the deliveries of a sender that a call may lease now, in order. Those that rested
@@ -232,6 +234,21 @@ func (m *machine) release(rt *rapid.T) {
 	delete(m.store.at, from)
 	delete(m.hurried, to)
 	m.store.at[to] = fmt.Sprint("delivery ", from.Seq)
+	m.commit(rt, func() { m.q.Moved(from, to) })
+}
+
+// hold puts a delivery on hold, leased or not; one on hold is due then.
+func (m *machine) hold(rt *rapid.T) {
+	from := m.some(rt)
+	to := Position{from.From, Held, from.Seq}
+	if from.Due == Held {
+		to.Due = m.now.UnixMilli()
+	}
+	delete(m.leases, from.Seq)
+	delete(m.hurried, to)
+	value := m.store.at[from]
+	delete(m.store.at, from)
+	m.store.at[to] = value
 	m.commit(rt, func() { m.q.Moved(from, to) })
 }
 

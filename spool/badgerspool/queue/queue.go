@@ -304,7 +304,8 @@ func (q *Queue) remove(p Position) {
 	heap.Remove(&ln.low, it.index)
 }
 
-// Moved follows a commit that has released a delivery from one place to another.
+// Moved follows a commit that has moved a delivery from one place to another. It was released, put
+// on hold, or its hold has ended. A lease of it has ended.
 func (q *Queue) Moved(from, to Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -314,7 +315,9 @@ func (q *Queue) Moved(from, to Position) {
 		l.retry.leave(to)
 		l.retry.offer(to)
 	}
-	l.retryAt, l.farAt = min(l.retryAt, to.Due), max(l.farAt, to.Due)
+	if to.Due != Held {
+		l.retryAt, l.farAt = min(l.retryAt, to.Due), max(l.farAt, to.Due)
+	}
 	q.wake()
 }
 
