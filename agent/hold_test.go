@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
 	"sealpost/hub"
 	"sealpost/internal/reason"
 )
@@ -29,4 +31,36 @@ func TestAHeldSite(t *testing.T) {
 	}, func() string { return string(text) })
 	w.admin(hub.ControlUnhold, hub.HoldRequest{Site: "FL-LAB"}, &hub.Changed{})
 	centre.expect("FL-LAB", "data.csv", []byte("1"))
+}
+
+// A lab reads that one of its messages is on hold at the hub. Others pass it.
+func TestAHeldMessage(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	centre.stop()
+	lab.drop("kept.csv", []byte("1"))
+	var m outbox.Message
+	eventually(t, "it is at the hub", func() bool {
+		s := lab.status().Outbox
+		if s.Counts[ledger.Published] == 1 {
+			m = s.Latest[0]
+		}
+		return m.ID != ""
+	})
+	var out hub.LettersAnswer
+	w.admin(hub.ControlHoldOne, hub.HoldOneRequest{LetterRequest: hub.LetterRequest{Message: m.ID},
+		Because: "ask first"}, &out)
+	centre.start()
+	lab.drop("passes.csv", []byte("2"))
+	centre.expect("FL-LAB", "passes.csv", []byte("2"))
+	var text []byte
+	eventually(t, "STATUS.txt has the hold", func() bool {
+		text, _ = os.ReadFile(filepath.Join(lab.dir, "STATUS.txt"))
+		return strings.Contains(string(text), `the admin of the hub holds it: "ask first"`)
+	}, func() string { return string(text) })
+	if _, err := os.Stat(filepath.Join(centre.dir, "inbox", "FL-LAB", "kept.csv")); err == nil {
+		t.Error("it is in the inbox")
+	}
+	w.admin(hub.ControlUnholdOne, hub.LetterRequest{Message: m.ID}, &out)
+	centre.expect("FL-LAB", "kept.csv", []byte("1"))
 }

@@ -25,7 +25,7 @@ func hubCommand() *cobra.Command {
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubDeadCommand(),
 		hubRequeueCommand(), hubDiscardCommand(), hubHoldCommand(), hubReleaseCommand(),
-		hubStatusCommand(), hubQuotaCommand(),
+		hubHoldsCommand(), hubStatusCommand(), hubQuotaCommand(),
 		hubExportCommand(), hubRosterCommand(), hubAuditCommand(), hubCheckCommand(),
 		hubReloadCommand(), hubDoctorCommand(), profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)

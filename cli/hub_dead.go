@@ -127,31 +127,41 @@ func letterCommand(verb, path, short, long, done string) *cobra.Command {
 				return err
 			}
 			in := hub.LetterRequest{Message: id.Message(args[0]), Site: site}
-			var out hub.LettersAnswer
-			if err := askHub(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
-				return err
-			}
-			err = show(cmd, out, func() error {
-				for _, l := range out.Letters {
-					if l.Failed.IsZero() {
-						printf(cmd.OutOrStdout(), done, l.Recipient,
-							counted(len(l.Messages), "message", "messages"))
-					}
-				}
-				return nil
-			})
-			for _, l := range out.Letters {
-				if err == nil && !l.Failed.IsZero() {
-					err = fmt.Errorf("%s for %s: %w", args[0], l.Recipient, l.Failed.AsError())
-				}
-			}
-			return err
+			return changeLetters(cmd, path, in, in, done)
 		},
 	}
 	dirFlag(cmd, "hub")
 	jsonFlag(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "only for this recipient (default each one without it)")
 	return cmd
+}
+
+// changeLetters asks the hub to change deliveries of a message, and prints a text for each that was
+// changed. The first failure is the error.
+func changeLetters(cmd *cobra.Command, path string, in any, of hub.LetterRequest,
+	done string) error {
+	var out hub.LettersAnswer
+	if err := askHub(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
+		return err
+	}
+	err := show(cmd, out, func() error {
+		for _, l := range out.Letters {
+			if l.Failed.IsZero() {
+				printf(cmd.OutOrStdout(), done, l.Recipient,
+					counted(len(l.Messages), "message", "messages"))
+			}
+		}
+		if len(out.Letters) == 0 {
+			printf(cmd.OutOrStdout(), "%s is not held.\n", of.Message)
+		}
+		return nil
+	})
+	for _, l := range out.Letters {
+		if err == nil && !l.Failed.IsZero() {
+			err = fmt.Errorf("%s for %s: %w", of.Message, l.Recipient, l.Failed.AsError())
+		}
+	}
+	return err
 }
 
 func hubRequeueCommand() *cobra.Command {

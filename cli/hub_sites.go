@@ -318,8 +318,8 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 	for _, s := range sites {
 		if s.Hold != nil {
-			if _, err := printf(w, "\n%s is held since %s%s. sealpost hub release %[1]s ends "+
-				"that.\n", s.Site, localTime(s.Hold.Since), because(s.Hold)); err != nil {
+			fmt.Fprintln(w)
+			if err := printHold(w, s.Site, s.Hold); err != nil {
 				return err
 			}
 		}

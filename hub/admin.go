@@ -214,7 +214,8 @@ func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	}
 	out := Removed{Changed: !s.isRemoved()}
 	if out.Changed {
-		s.Removed, s.KeepSent, s.Quota, s.Hold = h.now().UTC(), in.KeepSent, siteQuota{}, nil
+		s.Removed, s.KeepSent, s.Quota = h.now().UTC(), in.KeepSent, siteQuota{}
+		s.Hold, s.Held = nil, pastHold{}
 		if err := h.changeSite(ctx, s); err != nil {
 			return Removed{}, err
 		}

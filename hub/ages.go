@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"sealpost/config"
 	"sealpost/internal/strictjson"
 	"sealpost/spool"
 )
@@ -132,11 +131,12 @@ func (h *Hub) endOld(ctx context.Context) error {
 	d := h.deliveries.Load()
 	t := h.dir.view()
 	for name, q := range t.queues {
-		if t.sites[q.Site].Hold != nil {
+		s := t.sites[q.Site]
+		if s.Hold != nil {
 			continue // the site could not fetch them
 		}
 		for code, bound := range map[string]spool.Bound{
-			deadExpired:  {Before: before(now, d.ExpiresAfter)},
+			deadExpired:  {Before: s.Held.before(now, time.Duration(d.ExpiresAfter))},
 			deadAttempts: {Attempts: d.MaxAttempts},
 		} {
 			n, err := h.spool.Expire(ctx, name, bound, code)
@@ -153,12 +153,4 @@ func (h *Hub) endOld(ctx context.Context) error {
 		h.log.Info("dead letters discarded for their age", "envelopes", n)
 	}
 	return err
-}
-
-// before returns the time before which things are too old; zero: nothing is.
-func before(now time.Time, age config.Duration) time.Time {
-	if age == 0 {
-		return time.Time{}
-	}
-	return now.Add(-time.Duration(age))
 }

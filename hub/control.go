@@ -34,6 +34,9 @@ const (
 	ControlReload      = "/reload"       // Nothing → Reloaded
 	ControlHold        = "/hold"         // HoldRequest → Changed
 	ControlUnhold      = "/unhold"       // HoldRequest → Changed
+	ControlHoldOne     = "/hold-one"     // HoldOneRequest → LettersAnswer
+	ControlUnholdOne   = "/unhold-one"   // LetterRequest → LettersAnswer
+	ControlHolds       = "/holds"        // Nothing → HoldsAnswer
 	ControlDead        = "/dead"         // DeadRequest → DeadAnswer
 	ControlRequeue     = "/requeue"      // LetterRequest → LettersAnswer
 	ControlDiscard     = "/discard"      // LetterRequest → LettersAnswer
@@ -229,6 +232,25 @@ type HoldRequest struct {
 	Because string  `json:"because,omitempty"` // the site reads it; at most 200 bytes
 }
 
+// HoldOneRequest holds the deliveries of a message that wait.
+type HoldOneRequest struct {
+	LetterRequest
+	Because string `json:"because,omitempty"` // the sender reads it; at most 200 bytes
+}
+
+// HoldsAnswer lists the sites and the deliveries on hold.
+type HoldsAnswer struct {
+	Sites      []SiteHold           `json:"sites"`
+	Deliveries []spool.HeldDelivery `json:"deliveries"`
+	More       bool                 `json:"more"` // there are more deliveries
+}
+
+// SiteHold is a site on hold.
+type SiteHold struct {
+	Site id.Site `json:"site"`
+	api.Hold
+}
+
 // DeadRequest asks for one page of dead letters.
 type DeadRequest struct {
 	After spool.Cursor `json:"after,omitempty"`
@@ -247,18 +269,18 @@ type DeadAnswer struct {
 	Root *RootKey `json:"root_key,omitempty"`
 }
 
-// LetterRequest names dead letters by a message in them.
+// LetterRequest names deliveries by a message in them.
 type LetterRequest struct {
 	Message id.Message `json:"message_id"`
 	Site    id.Site    `json:"site,omitempty"` // the recipient; empty: each one
 }
 
-// LettersAnswer lists the dead letters that were changed, and those that could not be.
+// LettersAnswer lists the deliveries that were changed, and those that could not be.
 type LettersAnswer struct {
 	Letters []LetterChange `json:"letters"`
 }
 
-// LetterChange is the result for one dead letter. It has all messages of its envelope.
+// LetterChange is the result for one delivery. It has all messages of its envelope.
 type LetterChange struct {
 	spool.Letter
 	Messages []id.Message  `json:"message_ids"`

@@ -38,6 +38,7 @@ type site struct {
 
 	Quota siteQuota `json:"quota,omitzero"`
 	Hold  *api.Hold `json:"hold,omitempty"`
+	Held  pastHold  `json:"held,omitzero"`
 
 	Statement string `json:"statement,omitempty"` // its newest recipient-key statement
 	Version   int    `json:"version,omitempty"`   // of the statement

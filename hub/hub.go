@@ -40,6 +40,7 @@ type Store interface {
 	spool.Spool
 	spool.Registry
 	spool.Admin
+	spool.Holds
 	spool.Audit
 }
 

@@ -26,7 +26,8 @@ func (h *Hub) dead(ctx context.Context, in DeadRequest) (DeadAnswer, error) {
 
 // requeue returns the dead letters of a message to their queues.
 func (h *Hub) requeue(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
-	return h.changeLetters(ctx, in, "requeued", func(ctx context.Context, r spool.Record) error {
+	return h.changeLetters(ctx, in, deadLetters, "requeued", func(ctx context.Context,
+		r spool.Record) error {
 		s, known := h.dir.view().sites[r.Recipient]
 		switch {
 		case !known || s.isRemoved() || !s.canReceive():
@@ -59,23 +60,33 @@ func (a LettersAnswer) failure() error {
 
 // discard frees the content of the dead letters of a message.
 func (h *Hub) discard(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
-	return h.changeLetters(ctx, in, "discarded", func(ctx context.Context, r spool.Record) error {
-		return h.spool.Discard(ctx, letterOf(r))
-	})
+	return h.changeLetters(ctx, in, deadLetters, "discarded",
+		func(ctx context.Context, r spool.Record) error {
+			return h.spool.Discard(ctx, letterOf(r))
+		})
 }
 
 func letterOf(r spool.Record) spool.Letter {
 	return spool.Letter{Envelope: r.Envelope, Recipient: r.Recipient}
 }
 
-// changeLetters changes each dead letter of a message. It holds the directory, so that no recipient
-// is removed meanwhile.
-func (h *Hub) changeLetters(ctx context.Context, in LetterRequest, event string,
+// selection is a choice among the deliveries of a message.
+type selection struct {
+	isMeant func(spool.Record) bool
+	none    func(id.Message) error // if there is none
+}
+
+var deadLetters = selection{func(r spool.Record) bool { return r.State == "dead" },
+	func(m id.Message) error { return reason.Err("letter-not-dead", "message", m) }}
+
+// changeLetters changes the selected deliveries of a message. It holds the directory, so that no
+// recipient is removed meanwhile.
+func (h *Hub) changeLetters(ctx context.Context, in LetterRequest, s selection, event string,
 	change func(context.Context, spool.Record) error) (out LettersAnswer, err error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	ctx = context.WithoutCancel(ctx)
-	records, err := h.deadRecords(ctx, in)
+	records, err := h.selected(ctx, in, s)
 	if err != nil {
 		return out, err
 	}
@@ -91,7 +102,7 @@ func (h *Hub) changeLetters(ctx context.Context, in LetterRequest, event string,
 			}
 			l.Failed = reason.Of(err)
 		} else {
-			h.log.Info("dead letter "+event, "envelope", r.Envelope, "sender", r.Sender,
+			h.log.Info("delivery "+event, "envelope", r.Envelope, "sender", r.Sender,
 				"recipient", r.Recipient, "messages", len(l.Messages))
 		}
 		out.Letters = append(out.Letters, l)
@@ -102,8 +113,9 @@ func (h *Hub) changeLetters(ctx context.Context, in LetterRequest, event string,
 // recordPage is the number of records that are read at once.
 const recordPage = 500
 
-// deadRecords finds the dead deliveries of a message, whose id names its sender.
-func (h *Hub) deadRecords(ctx context.Context, in LetterRequest) (dead []spool.Record, err error) {
+// selected finds deliveries of a message, whose id names its sender.
+func (h *Hub) selected(ctx context.Context, in LetterRequest, s selection) (list []spool.Record,
+	err error) {
 	_, sender, err := id.ParseMessage(string(in.Message))
 	if err != nil {
 		return nil, err
@@ -114,8 +126,8 @@ func (h *Hub) deadRecords(ctx context.Context, in LetterRequest) (dead []spool.R
 	found := 0
 	q := spool.Query{Sender: sender, Recipient: in.Site, Message: in.Message}
 	err = h.eachRecord(ctx, q, func(r spool.Record) {
-		if found++; r.State == "dead" {
-			dead = append(dead, r)
+		if found++; s.isMeant(r) {
+			list = append(list, r)
 		}
 	})
 	switch {
@@ -123,10 +135,10 @@ func (h *Hub) deadRecords(ctx context.Context, in LetterRequest) (dead []spool.R
 		return nil, err
 	case found == 0:
 		return nil, reason.Err("letter-no-message", "message", in.Message)
-	case len(dead) == 0:
-		return nil, reason.Err("letter-not-dead", "message", in.Message)
+	case len(list) == 0:
+		return nil, s.none(in.Message)
 	}
-	return dead, nil
+	return list, nil
 }
 
 // messagesIn lists the messages that share the envelope of a record.

@@ -159,7 +159,7 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		status.LastSeen, status.Version = h.present.lastSeen(name)
 		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
 		if s.Hold == nil { // nothing for a held site ends
-			status.OldestExpires = api.ExpiresSoon(status.Oldest, h.now(),
+			status.OldestExpires = api.ExpiresSoon(s.Held.since(status.Oldest), h.now(),
 				time.Duration(h.deliveries.Load().ExpiresAfter))
 		}
 		if roster != nil && status.State == SiteJoined {

@@ -45,6 +45,7 @@ func adminCalls() []adminCall {
 		allow(viewer, ControlLastExport, (*Hub).lastExport),
 		allow(viewer, ControlDead, (*Hub).dead),
 		allow(viewer, ControlRoster, (*Hub).readRoster),
+		allow(viewer, ControlHolds, (*Hub).holds),
 
 		allow(admin, ControlInvite, (*Hub).invite),
 		allow(admin, ControlRevoke, (*Hub).revoke),
@@ -57,6 +58,8 @@ func adminCalls() []adminCall {
 		allow(admin, ControlReload, (*Hub).reload),
 		allow(admin, ControlHold, (*Hub).hold),
 		allow(admin, ControlUnhold, (*Hub).unhold),
+		allow(admin, ControlHoldOne, (*Hub).holdOne),
+		allow(admin, ControlUnholdOne, (*Hub).unholdOne),
 		allow(admin, ControlRequeue, (*Hub).requeue),
 		allow(admin, ControlDiscard, (*Hub).discard),
 		allow(admin, ControlSetRoster, (*Hub).setRoster),

@@ -78,10 +78,11 @@ func remoteAsk[Out any](s *station, path string, in any) (Out, error) {
 
 // rights are the callers of each call, once more: a change of the table is a decision.
 var rights = map[access][]string{
-	viewer: {"/admins", "/audit", "/dead", "/invitations", "/last-export", "/messages",
+	viewer: {"/admins", "/audit", "/dead", "/holds", "/invitations", "/last-export", "/messages",
 		"/queues", "/roster", "/sites", "/status", "/usage"},
-	admin: {"/admit", "/bind", "/discard", "/export", "/hold", "/invite", "/quota", "/reload",
-		"/remove", "/requeue", "/revoke", "/set-roster", "/unbind", "/unhold"},
+	admin: {"/admit", "/bind", "/discard", "/export", "/hold", "/hold-one", "/invite", "/quota",
+		"/reload", "/remove", "/requeue", "/revoke", "/set-roster", "/unbind", "/unhold",
+		"/unhold-one"},
 	local: {"/invite-admin", "/profile", "/remove-admin"},
 }
 

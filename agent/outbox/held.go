@@ -13,10 +13,12 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/spool"
 )
 
 // A recipient may hand a message back to the hub for later: it is larger than its max_size, or its
-// disk has no room. The hub has the code of the last time, and this site asks for it.
+// disk has no room. Or the admin of the hub has put it on hold. The hub has the code of the last
+// time, and this site asks for it.
 
 const (
 	// heldTick is the pause between two looks for messages that wait at the hub. Most messages have
@@ -29,8 +31,11 @@ const (
 )
 
 // whyHeld returns the words for a code that users are told; none for one that ends by itself.
-func whyHeld(code string, site id.Site, size int64) reason.Reason {
-	switch code {
+func whyHeld(h api.Held, size int64) reason.Reason {
+	site := h.Recipient
+	switch h.Code {
+	case spool.CodeOnHold:
+		return reason.New("held-on-hold", "site", site, "because", reason.Text(h.Because))
 	case api.ReleaseTooLarge:
 		return reason.New("held-too-large", "site", site, "size", reason.Size(size))
 	case api.ReleaseFull:
@@ -45,9 +50,9 @@ func whyHeld(code string, site id.Site, size int64) reason.Reason {
 	return reason.Reason{}
 }
 
-func isHeldCode(code string) bool { return !whyHeld(code, "", 0).IsZero() }
+func isHeldCode(code string) bool { return !whyHeld(api.Held{Code: code}, 0).IsZero() }
 
-// held has the codes with which recipients have handed envelopes back.
+// held has the codes with which envelopes wait at the hub.
 type held struct {
 	changes atomic.Uint64 // counts the new codes
 
@@ -67,7 +72,11 @@ func (h *held) add(list ...*Message) {
 			for i, r := range m.Recipients {
 				if r.Site == one.Recipient && r.Outcome == "" {
 					m.Recipients[i].Held = one.Code
+					m.Recipients[i].HeldBecause = one.Because
 				}
+			}
+			if one.Code == spool.CodeOnHold {
+				m.Expires = time.Time{}
 			}
 		}
 	}
@@ -183,7 +192,7 @@ func (o *Outbox) askHeld(ctx context.Context, asked map[id.Envelope]question, no
 	}
 	for _, k := range known {
 		for _, h := range o.held.set(k.Envelope, k.Held) {
-			o.log.Warn("handed back by a recipient", "message", asked[k.Envelope].message,
+			o.log.Warn("waits at the hub", "message", asked[k.Envelope].message,
 				"envelope", k.Envelope, "recipient", h.Recipient, "code", h.Code)
 		}
 	}

@@ -56,7 +56,9 @@ type Recipient struct {
 	Verified bool          `json:"verified,omitempty"` // its receipt is believed
 	Doubt    reason.Reason `json:"doubt,omitzero"`     // why it is not
 	Time     time.Time     `json:"time,omitzero"`
-	Held     string        `json:"held,omitempty"` // why it has handed the message back to the hub
+	// why it has handed the message back to the hub; on-hold: the admin of the hub holds it
+	Held        string `json:"held,omitempty"`
+	HeldBecause string `json:"held_because,omitempty"` // the admin's words
 }
 
 // findSpan is the number of rows that one view of a search reads.
@@ -109,10 +111,10 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 		m, err = describe(tx, row)
 		return err
 	})
-	o.held.add(&m)
 	m.Reason = cmp.Or(m.Reason, o.blocked(ctx).of(m))
 	list := []Message{m}
 	o.expiring(list)
+	o.held.add(&list[0])
 	return list[0], err
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/hub/api"
 	"sealpost/internal/reason"
 )
 
@@ -33,7 +34,8 @@ func (m Message) WaitsFor() reason.Reason {
 		case r.Outcome == "" && !r.Doubt.IsZero():
 			open = append(open, reason.New("receipt-not-believed", "site", r.Site))
 		case r.Outcome == "" && isHeldCode(r.Held):
-			open = append(open, whyHeld(r.Held, r.Site, m.Size))
+			open = append(open, whyHeld(api.Held{Recipient: r.Site, Code: r.Held,
+				Because: r.HeldBecause}, m.Size))
 		case r.Outcome == "":
 			open = append(open, reason.Text(string(r.Site)))
 		case r.Outcome == ledger.OutcomeDelivered:
