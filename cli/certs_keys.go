@@ -34,11 +34,14 @@ func certsEncryptCommand() *cobra.Command {
 			if err := rewriteKey(cmd, args[0], ask.passphrases()); err != nil {
 				return err
 			}
-			_, err := printf(cmd.OutOrStdout(), "%s is encrypted. Keep the passphrase: nothing "+
-				"opens the key without it.\n", args[0])
-			return err
+			return show(cmd, keyRewritten{args[0], true}, func() error {
+				_, err := printf(cmd.OutOrStdout(), "%s is encrypted. Keep the passphrase: "+
+					"nothing opens the key without it.\n", args[0])
+				return err
+			})
 		},
 	}
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&ask.file, "passphrase", "", "a file with the present passphrase")
 	cmd.Flags().StringVar(&ask.newFile, "new-passphrase", "", "a file with the new passphrase")
 	return cmd
@@ -56,12 +59,21 @@ func certsDecryptCommand() *cobra.Command {
 				certs.Passphrases{Of: ask.passphrases().Of}); err != nil {
 				return err
 			}
-			_, err := printf(cmd.OutOrStdout(), "%s is not encrypted.\n", args[0])
-			return err
+			return show(cmd, keyRewritten{args[0], false}, func() error {
+				_, err := printf(cmd.OutOrStdout(), "%s is not encrypted.\n", args[0])
+				return err
+			})
 		},
 	}
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&ask.file, "passphrase", "", "a file with the passphrase")
 	return cmd
+}
+
+// keyRewritten is the JSON of a rewritten key file.
+type keyRewritten struct {
+	File      string `json:"file"`
+	Encrypted bool   `json:"encrypted"`
 }
 
 // rewriteKey rewrites a key file as the owner of its folder.

@@ -82,6 +82,8 @@ var outputs = map[string][]any{
 	"agent doctor":      {findings{}},
 	"certs roster show": {statement.Roster{}},
 	"certs roster sign": {signedReport{}},
+	"certs encrypt":     {keyRewritten{}},
+	"certs decrypt":     {keyRewritten{}},
 	"certs":             {certificatesReport{}},
 	"send":              {sendReport{}},
 	"version":           {versionReport{}},
