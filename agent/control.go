@@ -15,6 +15,7 @@ import (
 	"sealpost/agent/trust"
 	"sealpost/internal/control"
 	"sealpost/internal/id"
+	"sealpost/internal/nearest"
 	"sealpost/internal/profile"
 	"sealpost/internal/reason"
 	"sealpost/internal/spoken"
@@ -243,7 +244,12 @@ func (a *Agent) block(ctx context.Context, in BlockRequest) (Done, error) {
 	if err != nil || !isNew {
 		return done(reason.New("blocked-before", "site", site)), err
 	}
-	return done(reason.New("blocked", "site", site)), nil
+	known, err := a.knownSites(ctx)
+	if err != nil || slices.Contains(known, string(site)) {
+		return done(reason.New("blocked", "site", site)), err
+	}
+	return done(reason.New("blocked", "site", site), reason.New("blocked-unknown", "site", site,
+		"near", nearest.Names(string(site), known, maxKnown))), nil
 }
 
 func (a *Agent) unblock(ctx context.Context, in BlockRequest) (Done, error) {

@@ -121,6 +121,9 @@ func use(cert *x509.Certificate) string {
 	case cert.IsCA:
 		return "issuing authority"
 	case len(cert.ExtKeyUsage) == 1 && cert.ExtKeyUsage[0] == x509.ExtKeyUsageClientAuth:
+		if len(cert.URIs) == 1 && strings.HasPrefix(cert.URIs[0].String(), "urn:sealpost:admin:") {
+			return "administrator"
+		}
 		return "site"
 	case len(cert.ExtKeyUsage) == 1 && cert.ExtKeyUsage[0] == x509.ExtKeyUsageServerAuth:
 		return "hub"

@@ -31,7 +31,8 @@ func (h *Hub) requeue(ctx context.Context, in LetterRequest) (LettersAnswer, err
 		s, known := h.dir.view().sites[r.Recipient]
 		switch {
 		case !known || s.isRemoved() || !s.canReceive():
-			return reason.Err("letter-no-recipient", "site", r.Recipient)
+			return reason.Err("letter-no-recipient", "site", r.Recipient, "key", s.Key,
+				"sender", r.Sender, "message", r.Message)
 		case s.Created.After(r.Spooled):
 			return reason.Err("letter-other-key", "site", r.Recipient, "sender", r.Sender,
 				"message", r.Message)

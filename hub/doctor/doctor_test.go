@@ -19,6 +19,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/control"
 	"sealpost/internal/finding"
+	"sealpost/internal/id"
 	"sealpost/internal/testkit"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool"
@@ -280,6 +281,25 @@ func TestLateQueuesAndSites(t *testing.T) {
 	p.site(hub.SiteStatus{}, func(f finding.Finding) {
 		t.Errorf("a minute after the start: %s", f.Says)
 	})
+}
+
+func TestSitesWithOneKey(t *testing.T) {
+	a, b := id.Hash(strings.Repeat("a", 64)), id.Hash(strings.Repeat("b", 64))
+	joined := func(name id.Site, key, recipient id.Hash) hub.SiteStatus {
+		return hub.SiteStatus{Site: name, State: hub.SiteJoined, Fingerprint: key,
+			KeyHash: recipient}
+	}
+	removed := joined("NY-RC", a, b)
+	removed.State = hub.SiteRemoved
+	var found []string
+	sharedKeys([]hub.SiteStatus{joined("CA-RC", a, b), removed, joined("FL-LAB", b, ""),
+		joined("PA-LAB", a, ""), joined("SF-RC", "", b)},
+		func(f finding.Finding) { found = append(found, f.Says.String()) })
+	if len(found) != 2 ||
+		!strings.HasPrefix(found[0], "CA-RC and PA-LAB have one identity key (aaaa") ||
+		!strings.HasPrefix(found[1], "CA-RC and SF-RC have one recipient key (bbbb") {
+		t.Errorf("found %q", found)
+	}
 }
 
 func TestLogLevels(t *testing.T) {

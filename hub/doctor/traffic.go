@@ -1,13 +1,17 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"sealpost/hub"
 	"sealpost/internal/control"
 	"sealpost/internal/finding"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/shell"
 )
@@ -97,6 +101,7 @@ func sites(ctx context.Context, p *subject, found func(finding.Finding)) {
 		joined++
 		p.site(s, note)
 	}
+	sharedKeys(answer.Sites, note)
 	for _, k := range answer.Knocking {
 		note(finding.Warning(reason.New("check-knock", "site", k.Site),
 			reason.New("hub-knocks", "why", k.Reason, "n", k.Count, "from", k.From,
@@ -104,6 +109,35 @@ func sites(ctx context.Context, p *subject, found func(finding.Finding)) {
 	}
 	if bad == 0 {
 		found(finding.Good(reason.New("check-sites"), reason.New("hub-sites-good", "n", joined)))
+	}
+}
+
+// sharedKeys names the sites with the key of another one. Senders seal nothing for either of two
+// sites with one recipient key.
+func sharedKeys(sites []hub.SiteStatus, note func(finding.Finding)) {
+	type key struct {
+		use  string
+		hash id.Hash
+	}
+	by := map[key][]id.Site{}
+	for _, s := range sites {
+		if s.State != hub.SiteJoined {
+			continue
+		}
+		for _, k := range []key{{"identity", s.Fingerprint}, {"recipient", s.KeyHash}} {
+			if k.hash != "" {
+				by[k] = append(by[k], s.Site)
+			}
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(by), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.use, b.use), cmp.Compare(a.hash, b.hash))
+	}) {
+		if sites := by[k]; len(sites) > 1 {
+			note(finding.Warning(reason.New("check-sites"), reason.New("hub-sites-share-key",
+				"sites", sites, "use", k.use, "key", k.hash), reason.New("hub-own-keys",
+				"site", sites[1])))
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"sealpost/internal/reason"
 )
@@ -56,6 +57,9 @@ func (c *Client) Call(ctx context.Context, path string, in, out any) error {
 }
 
 func badAnswer(path string, err error) error {
+	if isCut(err) {
+		return errStopped
+	}
 	return reason.Err("daemon-answer", "path", path, "why", err)
 }
 
@@ -82,14 +86,24 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 	return answer.Body, nil
 }
 
-// errAsk means that a daemon was called and its answer did not arrive.
-var errAsk = reason.Err("ask-daemon")
+var (
+	// errAsk means that a daemon was called and its answer did not arrive.
+	errAsk = reason.Err("ask-daemon")
+	// errStopped means that a daemon has stopped before its answer was complete.
+	errStopped = reason.Err("daemon-stopped")
+)
+
+// isCut reports whether the other end of a connection is gone.
+func isCut(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
 
 // IsAway reports whether the daemon does not run, ends, or cannot work now. A retry may succeed
 // once it is back.
 func IsAway(err error) bool {
 	return errors.Is(err, ErrNotRunning) || errors.Is(err, ErrHindered) || errors.Is(err, errAsk) ||
-		errors.Is(err, io.ErrUnexpectedEOF)
+		errors.Is(err, errStopped) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // ErrHindered means that the daemon lives but cannot work now. The error holds the daemon's reason.
@@ -115,8 +129,11 @@ func explain(err error) error {
 	if asked, ok := errors.AsType[*url.Error](err); ok {
 		err = asked.Err // method and address mean nothing to the user
 	}
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %w", mayNotAsk, err)
+	case isCut(err):
+		return errStopped
 	}
 	return fmt.Errorf("%w: %w", errAsk, err)
 }

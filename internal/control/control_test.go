@@ -212,6 +212,40 @@ func TestStreamComesBitByBitAndEndsWithTheDaemon(t *testing.T) {
 	}
 }
 
+// A daemon that stops while it is asked closes the connection.
+func TestTheDaemonStopsBeforeItsAnswer(t *testing.T) {
+	for name, said := range map[string]string{"with nothing": "",
+		"within the answer": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"} {
+		dir := shortDir(t)
+		stop := daemon(t, dir)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Listen(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if conn, err := s.listener.Accept(); err == nil {
+				http.ReadRequest(bufio.NewReader(conn)) //nolint:errcheck // the answer is the test
+				io.WriteString(conn, said)              //nolint:errcheck // likewise
+				conn.Close()
+			}
+		}()
+		var answer greeting
+		err = Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, &answer)
+		if reason.Of(err).Code != "daemon-stopped" || !IsAway(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		<-ended
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	dir := shortDir(t)
 	call := func() error { return Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil) }
