@@ -148,8 +148,8 @@ func (a *Agent) open(version string) (err error) {
 		return err
 	}
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite,
-		RequireCompared: a.cfg.RequireCompared,
-		Verifier:        certs.NewVerifier(root), Now: a.now, Log: a.log}
+		RequireCompared: a.cfg.RequireCompared, DirectToAny: a.cfg.Direct == config.DirectAny,
+		Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
 		Session: a.session, Role: a.cfg.Role, Heard: a.heard,
 		Audit: func() uint64 { return a.seen.Block }}, a.now)

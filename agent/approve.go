@@ -263,8 +263,15 @@ func (a *Agent) routes(tx *ledger.Tx) ([]Route, error) {
 		addresses[address] = true
 	}
 	for address := range proposals {
-		// a direct one approves itself
-		addresses[address] = addresses[address] || !strings.HasPrefix(address, "@")
+		parsed, err := id.ParseAddress(address)
+		if err != nil {
+			continue
+		}
+		itself, err := a.trust.ApprovesItself(tx, parsed)
+		if err != nil {
+			return nil, err
+		}
+		addresses[address] = addresses[address] || !itself
 	}
 	var list []Route
 	for _, address := range slices.Sorted(maps.Keys(addresses)) {

@@ -369,13 +369,24 @@ func TestAFolderSettles(t *testing.T) {
 	})
 }
 
-// A direct address reaches exactly the sites that it names.
+// A direct address reaches exactly the sites that it names, once they are approved.
 func TestADirectAddress(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	other := w.join("SF-RC", "receive")
 	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "@SF-RC"), 0o755))
 	lab.drop("@SF-RC/only you.txt", []byte("you"))
+	eventually(t, "it waits for an approval", func() bool {
+		return lab.status().Outbox.Blocked["@SF-RC"].Code == "needs-approval"
+	})
+	if routes := lab.status().Routes; len(routes) != 2 || routes[0].Address != "@SF-RC" ||
+		routes[0].Sites[0].Approved || !routes[0].Sites[0].Proposed {
+		t.Errorf("the routes are %+v", routes)
+	}
+	if _, err := lab.approve(agent.ApproveRequest{Route: "@SF-RC",
+		Sites: []string{"SF-RC"}}); err != nil {
+		t.Fatal(err)
+	}
 	other.expect("FL-LAB", "only you.txt", []byte("you"))
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
 	if got := centre.inInbox(); len(got) != 0 {
@@ -568,6 +579,8 @@ func TestResendToOneSite(t *testing.T) {
 	centre.expect("FL-LAB", "data.csv", content)
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
 	first := string(lab.status().Outbox.Latest[0].ID)
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "@SF-RC",
+		Sites: []string{"SF-RC"}}, nil))
 	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "sf-rc"}, nil))
 	other.expect("FL-LAB", "data.csv", content)
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 2 })

@@ -74,6 +74,8 @@ func TestAnAbsentSite(t *testing.T) {
 	lab.drop("first", []byte("first"))
 	centre.expect("FL-LAB", "first", []byte("first"))
 	w.invite("UT-RC", "receive")
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq",
+		Sites: []string{"UT-RC"}, InAdvance: true}, nil))
 	lab.direct("@UT-RC", "early.txt")
 	eventually(t, "it waits", func() bool {
 		return lab.status().Outbox.Blocked["@UT-RC"].Code == "not-joined"

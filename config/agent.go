@@ -22,6 +22,12 @@ const (
 	ReadersEveryone = "everyone"
 )
 
+// The sites to which direct addresses can lead.
+const (
+	DirectApproved = "approved"
+	DirectAny      = "any"
+)
+
 // The suites of a network.
 const (
 	SuiteHybrid = "hybrid"
@@ -67,6 +73,10 @@ type Agent struct {
 	// MESSAGE --export"). "0s" keeps all for ever, otherwise 720h at least, and no less than any
 	// repeat_window. Default "17520h", two years.
 	KeepHistory Duration `toml:"keep_history"`
+	// To which sites a folder @SITE in an outbox can lead: "approved" are the sites that an admin
+	// has approved for any route, or for that address; with "any" it leads to each site of the
+	// network. Default "approved".
+	Direct string `toml:"direct"`
 	// The tray from which this site sends. Applies to the roles "send" and "both".
 	Outbox Tray `toml:"outbox"`
 	// Where this site receives. Applies to the roles "receive" and "both".
@@ -119,6 +129,7 @@ func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, State: "state", LogLevel: "info", LogFormat: "text", Language: "en",
 		KeepHistory: Duration(2 * 365 * 24 * hour),
+		Direct:      DirectApproved,
 		Outbox:      defaultOutbox(),
 		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
 			Readers: ReadersGroup},
@@ -191,6 +202,7 @@ func (f *file) checkAgent(a Agent) error {
 		f.check("log_format", oneOf(a.LogFormat, "text", "json")),
 		f.check("language", language(a.Language)),
 		f.check("keep_history", a.keepHistory()),
+		f.check("direct", oneOf(a.Direct, DirectApproved, DirectAny)),
 	}
 	if a.Sends() {
 		checks = append(checks, f.checkTrays(a)...)

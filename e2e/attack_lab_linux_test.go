@@ -362,6 +362,7 @@ func TestSwapsWhileMessagesAreSentAgainAndRecalled(t *testing.T) {
 	eventually(t, "it is delivered", func() bool {
 		return len(lab.filesNamed("delivered", "results.csv")) == 1
 	}, lab.statusText)
+	sealpost(t, "agent", "approve", "SF-RC", "--route", "@SF-RC", "--dir", lab.dir)
 	s.Proves()
 	s.Watches()
 	file := lab.filesNamed("delivered", "results.csv")[0]

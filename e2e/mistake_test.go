@@ -90,6 +90,7 @@ func TestWhatWasDeliveredIsSentAgainToOneSite(t *testing.T) {
 	lab := w.NewLab("FL-LAB", ca)
 	edit(t, lab.config(), `folder_settle = "1m"`, `folder_settle = "0s"`)
 	lab.Start()
+	sealpost(t, "agent", "approve", "SF-RC", "--route", "@SF-RC", "--dir", lab.dir)
 	drops := []*drop{lab.Drop("measurements.csv", largeFile),
 		lab.DropFolder("run 7", "a", "analyse.sh", "empty/", "deep/er/b")}
 	for _, d := range drops {

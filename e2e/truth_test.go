@@ -116,6 +116,7 @@ func TestAnEditedFileIsNotSentAgain(t *testing.T) {
 	w := newWorld(t)
 	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "somebody.else")
 	lab := w.Lab("FL-LAB", ca)
+	sealpost(t, "agent", "approve", "SF-RC", "--route", "@SF-RC", "--dir", lab.dir)
 	for _, name := range []string{"edited.csv", "exchanged.csv", "left alone.csv"} {
 		lab.MoveIn(name, smallFile)
 		eventually(t, name+" is delivered", func() bool {

@@ -75,11 +75,16 @@ func (t *Trust) checkApproval(ctx context.Context, route api.Route, proposed []i
 	var first bool
 	err := t.Ledger.View(ctx, func(tx *ledger.Tx) (err error) {
 		approved, first, err = tx.Approval(address)
+		if errors.Is(err, ledger.ErrNotFound) {
+			var itself bool
+			if itself, err = t.ApprovesItself(tx, route.Address); err == nil && !itself {
+				err = ledger.ErrNotFound
+			}
+			approved = route.Address.To
+		}
 		return err
 	})
 	switch {
-	case errors.Is(err, ledger.ErrNotFound) && route.Address.RoutingKey == "":
-		approved = route.Address.To // a direct address has its recipients
 	case errors.Is(err, ledger.ErrNotFound):
 		return &Waiting{reason.New("needs-approval", "address", address, "sites", proposed,
 			"command", approval(route.Address, proposed), "shown", fingerprints(shown, proposed))}
@@ -109,6 +114,17 @@ func (t *Trust) checkApproval(ctx context.Context, route api.Route, proposed []i
 		return t.approveFirst(ctx, route.Address, proposed, shown)
 	}
 	return nil
+}
+
+// ApprovesItself reports whether an address needs no approval of its own. That is a direct one to
+// sites that are approved for other addresses.
+func (t *Trust) ApprovesItself(tx *ledger.Tx, address id.Address) (bool, error) {
+	if address.RoutingKey != "" || t.DirectToAny {
+		return address.RoutingKey == "", nil
+	}
+	all, err := tx.ApprovedSites()
+	return !slices.ContainsFunc(address.To,
+		func(s id.Site) bool { return !slices.Contains(all, s) }), err
 }
 
 // approveFirst approves the first complete proposal, unless an operator has approved other sites

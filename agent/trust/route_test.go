@@ -108,10 +108,21 @@ func TestTheFirstCompleteProposal(t *testing.T) {
 	n.waits(n.route(dat, proposals(ca, sf, n.peer("UT-RC"))...), "now also leads to UT-RC")
 }
 
-func TestADirectAddressNamesItsRecipientsItself(t *testing.T) {
+// A direct address leads to approved sites only, for whatever they are approved. It leads to any
+// site if the admin has said so.
+func TestADirectAddressNeedsApprovedSites(t *testing.T) {
 	n := newNetwork(t)
 	ca, sf := n.peer("CA-RC"), n.peer("SF-RC")
 	to := id.Address{To: []id.Site{"CA-RC", "SF-RC"}}
+	n.waitsFor(to, n.route(to, proposals(ca, sf)...), "@CA-RC,SF-RC needs approval of CA-RC, SF-RC",
+		"sealpost agent approve CA-RC,SF-RC --route @CA-RC,SF-RC")
+	n.approve("CA-RC")
+	n.waitsFor(to, n.route(to, proposals(ca, sf)...), "needs approval")
+	n.DirectToAny = true
+	_, err := n.Decide(t.Context(), to, n.route(to, proposals(ca, sf)...))
+	must(t, err)
+	n.DirectToAny = false
+	must(t, n.Approve(t.Context(), id.Address{To: []id.Site{"SF-RC"}}, []id.Site{"SF-RC"}))
 	got, err := n.Decide(t.Context(), to, n.route(to, proposals(ca, sf)...))
 	if err != nil || len(got) != 2 || got[0].Key != ca.key.Recipient ||
 		got[1].Key != sf.key.Recipient {

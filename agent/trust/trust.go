@@ -42,9 +42,11 @@ type Trust struct {
 	Suite   string // hybrid or x25519
 	// RequireCompared means that nothing is sealed for sites that no user has compared.
 	RequireCompared bool
-	Verifier        certs.Verifier
-	Now             func() time.Time
-	Log             *slog.Logger
+	// DirectToAny means that a direct address needs no approval.
+	DirectToAny bool
+	Verifier    certs.Verifier
+	Now         func() time.Time
+	Log         *slog.Logger
 
 	mu        sync.Mutex // guards proposals
 	proposals map[string][]Proposed
