@@ -65,10 +65,12 @@ type Agent struct {
 	outbox   *outbox.Outbox // nil: the site does not send
 	inbox    *inbox.Inbox   // nil: the site does not receive
 
-	seen witness // of the hub's audit chain; keepLink's own
+	seen      witness       // of the hub's audit chain; keepLink's own
+	rosterAge reason.Reason // as watchRoster has seen it last; keepLink's own
 
-	mu          sync.Mutex // guards the two fields below
+	mu          sync.Mutex // guards the three fields below
 	link        Link
+	roster      rosterLink
 	isUnwelcome bool // the hub answers, and has refused something at the last hello
 	size        sizeTrouble
 	linkChanges atomic.Uint64 // counts the changes of the link in the status
@@ -149,7 +151,11 @@ func (a *Agent) open(version string) (err error) {
 	}
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite,
 		RequireCompared: a.cfg.RequireCompared, DirectToAny: a.cfg.Direct == config.DirectAny,
-		Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
+		RequireRoster: a.cfg.Roster == config.RosterRequired,
+		Verifier:      certs.NewVerifier(root), Now: a.now, Log: a.log}
+	if err := a.trust.LoadRoster(context.Background()); err != nil {
+		return err
+	}
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
 		Session: a.session, Role: a.cfg.Role, Heard: a.heard,
 		Audit: func() uint64 { return a.seen.Block }}, a.now)

@@ -33,6 +33,7 @@ const (
 	PathLog      = "/log"      // MessageRequest → Log
 	PathRetry    = "/retry"    // Nothing → Done
 	PathIdentity = "/identity" // IdentityRequest → Identities
+	PathRoster   = "/roster"   // RosterRequest → RosterState
 	PathBlock    = "/block"    // BlockRequest → Done
 	PathUnblock  = "/unblock"  // BlockRequest → Done
 )
@@ -54,6 +55,7 @@ type Status struct {
 	Outbox      *outbox.Status `json:"outbox,omitempty"`
 	Inbox       *inbox.Status  `json:"inbox,omitempty"`
 	Pins        []Pin          `json:"pins"`
+	Roster      RosterState    `json:"roster"`
 	// approved recipients, and those that the hub proposes
 	Routes []Route `json:"routes,omitempty"`
 	// senders from whom this site takes nothing
@@ -150,6 +152,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathRecall, a.recall)
 	control.Handle(mux, PathResend, a.resend)
 	control.Handle(mux, PathRetry, a.retry)
+	control.Handle(mux, PathRoster, a.giveRoster)
 	control.Handle(mux, PathBlock, a.block)
 	control.Handle(mux, PathUnblock, a.unblock)
 	profile.Handle(mux)
@@ -159,7 +162,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 	latest := min(max(in.Latest, 0), 1000)
 	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(),
 		Words: spoken.Words(a.identity.Key()), Network: a.network,
-		Expires: a.identity.NotAfter()}
+		Expires: a.identity.NotAfter(), Roster: a.rosterState()}
 	a.mu.Lock()
 	s.Link = a.link
 	a.mu.Unlock()

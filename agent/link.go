@@ -71,6 +71,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: helloEvery}
 	uploaded := false
 	for {
+		a.watchRoster()
 		hello, err := a.hub.Hello(ctx)
 		if err == nil {
 			err = a.welcome(ctx, hello, &uploaded)
@@ -166,6 +167,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 		}
 	}
 	a.connected(hello, a.witness(ctx, hello))
+	a.followRoster(ctx, hello.Roster)
 	return nil
 }
 

@@ -233,7 +233,7 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	if s.Link.Hold != nil {
 		out.Hold = OnHold(*s.Link.Hold)
 	}
-	out.Audit = s.Link.Audit
+	out.Audit, out.Roster = s.Link.Audit, s.Roster.Stops
 	if len(s.Link.BlockedBy) > 0 {
 		out.BlockedBy = BlockedBy(s.Link.BlockedBy)
 	}

@@ -15,7 +15,7 @@ func agentCommand() *cobra.Command {
 		Args: noArgs, RunE: group}
 	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(),
 		agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
-		agentBlockCommand(), agentUnblockCommand(),
+		agentBlockCommand(), agentUnblockCommand(), agentRosterCommand(),
 		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(),
 		agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()),
 		withMessages(agentResendCommand()), agentRetryCommand(),

@@ -86,6 +86,7 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 	if !s.Link.Audit.IsZero() {
 		say(doctor.Fail, reason.New("check-audit"), s.Link.Audit, reason.PastChanged.Words().Next)
 	}
+	sayRoster(s.Roster, say)
 	for _, p := range s.Pins {
 		if !p.Trouble.IsZero() {
 			say(doctor.Fail, reason.New("check-trust", "site", p.Site), p.Trouble, p.Advice)

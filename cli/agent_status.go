@@ -101,6 +101,10 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	days := int(time.Until(s.Expires).Hours() / 24)
 	p.labelled(p.in(reason.New("label-certificate")),
 		reason.New("certificate-until", "until", s.Expires, "days", days))
+	p.labelled(p.in(reason.New("label-roster")), rosterStands(s.Roster))
+	if err := printRosterTrouble(p, s.Roster); err != nil {
+		return err
+	}
 	for _, section := range []func(*printer, agent.Status) error{
 		printTrouble, printOutbox, printInbox, printApprovals, printPins} {
 		if err := section(p, s); err != nil {

@@ -67,12 +67,7 @@ func rosterSignCommand() *cobra.Command {
 		Long: rosterSignHelp,
 		Example: "  sealpost certs roster sign DC-HQ.export --root /media/root --out roster.jws\n" +
 			"  sealpost certs roster sign --root /media/root --out roster.jws --distrust SF-RC",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("want one FILE with the sites, or none")
-			}
-			return nil
-		},
+		Args: oneOrNone("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wantFlags(cmd, "root", "out"); err != nil {
 				return err

@@ -165,6 +165,16 @@ func wantArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// oneOrNone accepts the named argument, or none.
+func oneOrNone(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("%s wants one %s, or none", cmd.CommandPath(), name)
+		}
+		return nil
+	}
+}
+
 // wantFlags refuses a command line that lacks one of the named flags.
 func wantFlags(cmd *cobra.Command, names ...string) error {
 	for _, name := range names {

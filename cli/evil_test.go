@@ -58,6 +58,9 @@ var printers = map[string]func(w io.Writer, l reason.Language, text string) erro
 	"agent sites": func(w io.Writer, l reason.Language, text string) error {
 		return printRoutes(&printer{w, l}, fromOutside[agent.Status](text))
 	},
+	"agent roster": func(w io.Writer, l reason.Language, text string) error {
+		return printSiteRoster(&printer{w, l}, fromOutside[agent.RosterState](text))
+	},
 	"agent receipts": func(w io.Writer, l reason.Language, text string) error {
 		return printReceipts(&printer{w, l}, fromOutside[agent.Receipts](text))
 	},

@@ -19,12 +19,7 @@ func hubRosterCommand() *cobra.Command {
 			"it, cuts the connections of keys that are distrusted, and hands it to each\n" +
 			"site, within a quarter of a minute. Without FILE, say which roster the hub has,\n" +
 			"when it ends, and which sites are not on it.",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("want one FILE, or none")
-			}
-			return nil
-		},
+		Args: oneOrNone("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return showHub(cmd, hub.ControlRoster, hub.Nothing{}, printRoster)

@@ -62,6 +62,7 @@ var outputs = map[string][]any{
 	"agent join":        {agent.Joined{}},
 	"agent status":      {agent.Status{}, service.State{}},
 	"agent sites":       {routesReport{}},
+	"agent roster":      {agent.RosterState{}},
 	"agent find":        {agent.Found{}},
 	"agent log":         {agent.Log{}},
 	"agent receipts":    {agent.Receipts{}, agent.Done{}},

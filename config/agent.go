@@ -28,6 +28,12 @@ const (
 	DirectAny      = "any"
 )
 
+// Whether a site needs the network's roster.
+const (
+	RosterOptional = "optional"
+	RosterRequired = "required"
+)
+
 // The suites of a network.
 const (
 	SuiteHybrid = "hybrid"
@@ -47,6 +53,10 @@ type Agent struct {
 	// The network's encryption suite, "hybrid" or "x25519". It is fixed when the hub is made.
 	// Default "hybrid".
 	Suite string `toml:"suite"`
+	// Whether this site trusts only sites on the network's roster, which the root has signed:
+	// "required" or "optional". Then nothing is sent or taken without a roster that is valid. A
+	// roster can require itself; then "optional" has no effect. Default "optional".
+	Roster string `toml:"roster"`
 	// The role of this site: "send", "receive" or "both". Required.
 	Role string `toml:"role"`
 	// The folder of keys, ledger and sealed files. Users need no access to it. Default "state".
@@ -64,8 +74,8 @@ type Agent struct {
 	// content stays encrypted as the suite says. Default false.
 	SmallHello bool `toml:"small_hello"`
 	// Whether files are sealed only for sites whose fingerprint a user of this site has compared,
-	// with "sealpost agent trust". Files for other sites wait. Otherwise a site is believed as the
-	// hub first shows it. Default false.
+	// with "sealpost agent trust", or that are on the roster. Files for other sites wait. Otherwise
+	// a site is believed as the hub first shows it. Default false.
 	RequireCompared bool `toml:"require_compared"`
 	// How long the ledger keeps the history of a message, with its receipts, after it has ended. Of
 	// older ones it keeps only the numbers, and the identities of received ones, so that none is
@@ -127,7 +137,8 @@ type Inbox struct {
 // DefaultAgent returns an agent's configuration with all defaults. Required fields are empty.
 func DefaultAgent() Agent {
 	return Agent{
-		Suite: SuiteHybrid, State: "state", LogLevel: "info", LogFormat: "text", Language: "en",
+		Suite: SuiteHybrid, Roster: RosterOptional, State: "state",
+		LogLevel: "info", LogFormat: "text", Language: "en",
 		KeepHistory: Duration(2 * 365 * 24 * hour),
 		Direct:      DirectApproved,
 		Outbox:      defaultOutbox(),
@@ -196,6 +207,7 @@ func (f *file) checkAgent(a Agent) error {
 		f.check("hub", hubAddresses(a.Hub)),
 		f.check("network", networkID(a.Network)),
 		f.check("suite", oneOf(a.Suite, SuiteHybrid, SuiteX25519)),
+		f.check("roster", oneOf(a.Roster, RosterOptional, RosterRequired)),
 		f.check("role", oneOf(a.Role, RoleSend, RoleReceive, RoleBoth)),
 		f.check("state", notEmpty(a.State)),
 		f.check("log_level", logLevel(a.LogLevel)),

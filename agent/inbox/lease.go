@@ -53,7 +53,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
-		if !ready { // a lease now would only be released again
+		if !ready || !b.cfg.Trust.RosterAge().IsZero() { // a lease would only be released again
 			if backoff.Sleep(ctx, blockedInterval) != nil {
 				return nil
 			}

@@ -141,7 +141,7 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery, never error
 		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier,
 		MaxSize: b.cfg.MaxSize,
 		Pin: func(site id.Site, key id.Hash) error {
-			return b.cfg.Trust.Identity(ctx, site, key)
+			return b.cfg.Trust.Sender(ctx, site, key)
 		},
 	}
 	to := newSink(dir, f.formOf(d.Sender))

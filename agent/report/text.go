@@ -39,6 +39,7 @@ type Snapshot struct {
 	BlockedBy reason.Reason // which sites take nothing from this one
 	Copy      reason.Reason // where another agent runs with this site's keys
 	Audit     reason.Reason // how the hub's audit chain contradicts its past
+	Roster    reason.Reason // why the roster lets nothing be sent or taken
 	Clock     reason.Reason // how wrong it is
 	Expires   time.Time
 	Pins      []Pin
@@ -226,6 +227,9 @@ func (s Snapshot) link(l *lines) {
 	}
 	if !s.Audit.IsZero() && !s.Stopped {
 		l.tell(reason.PastChanged, "", s.Audit)
+	}
+	if !s.Roster.IsZero() && !s.Stopped {
+		l.tell(reason.NoRoster, "", s.Roster)
 	}
 	if !s.Clock.IsZero() {
 		l.tell(reason.WrongClock, "", s.Clock)

@@ -32,6 +32,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // network is an authority and the trust of FL-LAB, in a real ledger.
 type network struct {
 	t         *testing.T
+	root      *certs.Root
 	authority *certs.Authority
 	*trust.Trust
 	log bytes.Buffer
@@ -44,7 +45,7 @@ func newNetwork(t *testing.T) *network {
 	t.Helper()
 	root, err := certs.InitRoot(t.TempDir(), "TEST")
 	must(t, err)
-	n := &network{t: t, now: start, dir: t.TempDir()}
+	n := &network{t: t, now: start, dir: t.TempDir(), root: root}
 	n.authority, err = certs.InitAuthority(t.TempDir(), root, start)
 	must(t, err)
 	n.open()
@@ -60,6 +61,7 @@ func (n *network) open() {
 		Verifier: certs.NewVerifier(n.authority.Root()),
 		Now:      func() time.Time { return n.now },
 		Log:      slog.New(slog.NewTextHandler(&n.log, nil))}
+	must(n.t, n.LoadRoster(n.t.Context()))
 }
 
 // reopen restarts the agent.

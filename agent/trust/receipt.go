@@ -37,6 +37,13 @@ func (t *Trust) Believe(ctx context.Context, jws string, self, recipient id.Site
 		r.Envelope != envelope {
 		return statement.Receipt{}, &Doubt{reason.New("receipt-of-other", "site", recipient)}
 	}
+	off, err := t.checkRoster(ctx, recipient, signed.Key, asSigner)
+	if err != nil {
+		return statement.Receipt{}, err
+	}
+	if !off.IsZero() {
+		return statement.Receipt{}, &Doubt{off}
+	}
 	err = t.Identity(ctx, recipient, signed.Key)
 	if errors.Is(err, ErrPin) {
 		return statement.Receipt{}, &Doubt{reason.New("receipt-of-other-identity",

@@ -229,6 +229,13 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 	if err != nil {
 		return none, &Waiting{reason.New("key-malformed", "site", r.Site)}
 	}
+	off, err := t.checkRoster(ctx, r.Site, signed.Key, asRecipient)
+	if err != nil {
+		return none, err
+	}
+	if !off.IsZero() {
+		return none, &Waiting{off}
+	}
 	err = t.update(ctx, func(tx *ledger.Tx) (bool, error) { return t.key(tx, signed) })
 	if errors.Is(err, ErrPin) {
 		pin, perr := t.pin(ctx, r.Site)

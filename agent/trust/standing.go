@@ -15,6 +15,7 @@ type Ground string
 // The grounds, from the weakest to the strongest.
 const (
 	Seen     Ground = "seen"     // the hub has shown the identity, and it is unchanged since
+	Rostered Ground = "rostered" // the roster names it, and has not ended
 	Compared Ground = "compared" // a user has compared its fingerprint, not by the hub
 )
 
@@ -32,6 +33,8 @@ func (t *Trust) Standing(pin ledger.Pin) Standing {
 		return Standing{}
 	case !pin.Compared.IsZero():
 		return Standing{Compared, pin.Compared}
+	case t.isRostered(pin.Site, pin.Identity):
+		return Standing{Rostered, t.Roster().Signed}
 	}
 	return Standing{Seen, pin.Seen}
 }
@@ -41,6 +44,8 @@ func (s Standing) Reason() reason.Reason {
 	switch s.Ground {
 	case Compared:
 		return reason.New("standing-compared", "since", s.Since)
+	case Rostered:
+		return reason.New("standing-rostered", "since", s.Since)
 	case Seen:
 		return reason.New("standing-seen", "since", s.Since)
 	}

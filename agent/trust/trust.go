@@ -21,6 +21,7 @@ import (
 	"sealpost/certs"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/statement"
 )
 
 // ErrPin means that a site differs from its pin. A retry succeeds after a user has resolved it.
@@ -40,7 +41,8 @@ type Trust struct {
 	Ledger  *ledger.Ledger
 	Network id.Hash
 	Suite   string // hybrid or x25519
-	// RequireCompared means that nothing is sealed for sites that no user has compared.
+	// RequireCompared means that nothing is sealed for sites that no user has compared, unless they
+	// are on the roster.
 	RequireCompared bool
 	// DirectToAny means that a direct address needs no approval.
 	DirectToAny bool
@@ -48,8 +50,15 @@ type Trust struct {
 	Now         func() time.Time
 	Log         *slog.Logger
 
-	mu        sync.Mutex // guards proposals
-	proposals map[string][]Proposed
+	// RequireRoster means that only sites on the roster are trusted. A roster may say so too.
+	RequireRoster bool
+
+	rosterChange sync.Mutex // held while a roster is taken
+	// mu guards the fields below.
+	mu             sync.Mutex
+	proposals      map[string][]Proposed
+	roster         *statement.Roster // the newest one; nil: none
+	rosterRequired bool              // a roster has said so
 }
 
 // Identity pins the identity of a new site's signature, or compares it with the pin: ErrPin.
@@ -73,6 +82,10 @@ func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, e
 		return false, tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
 	case err != nil:
 		return false, err
+	case pin.Identity != identity && t.succeeds(pin, identity):
+		t.Log.Warn("identity replaced by the roster", "peer", site, "before", pin.Identity,
+			"fingerprint", identity)
+		return false, tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
 	case pin.Identity != identity:
 		return true, t.record(tx, pin, identity, reason.New("other-identity"))
 	}
@@ -144,6 +157,9 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 	identity, err := ParseFingerprint(site, fingerprint)
 	if err != nil {
 		return "", err
+	}
+	if r, _ := t.currentRoster(); r != nil && r.Distrusts(identity) {
+		return "", reason.Err("roster-distrusts", "site", site, "fingerprint", identity)
 	}
 	err = t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
 		pin, err := tx.Pin(site)

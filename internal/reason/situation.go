@@ -26,6 +26,7 @@ const (
 	Unwelcome    Situation = "unwelcome"     // a recipient takes nothing from this site
 	TwoCopies    Situation = "two-copies"    // a second agent runs with the keys of this site
 	PastChanged  Situation = "past-changed"  // the hub's audit chain contradicts its past
+	NoRoster     Situation = "no-roster"     // the required roster is missing or has ended
 	Expiring     Situation = "expiring"      // the certificate ends soon
 	NotTrusted   Situation = "not-trusted"   // a site's identity differs from its pin
 	HandedBack   Situation = "handed-back"   // an envelope cannot be opened for now
@@ -43,7 +44,8 @@ const (
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
 		NotTaken, LeftAlone, Repeated, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched,
-		WrongClock, RoleDiffers, OnHold, Unwelcome, TwoCopies, PastChanged, Expiring, NotTrusted,
+		WrongClock, RoleDiffers, OnHold, Unwelcome, TwoCopies, PastChanged, NoRoster, Expiring,
+		NotTrusted,
 		HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed, TakenOver, Stopped}
 }
 

@@ -56,6 +56,9 @@ func New(t testing.TB, opts Options) *Network {
 	return n
 }
 
+// Root returns the folder of the network's root.
+func (n *Network) Root() string { return cmp.Or(n.opts.Root, filepath.Join(n.Dir, "root")) }
+
 // daemon returns one that does not run yet.
 func (n *Network) daemon(name, kind, dir string) *Daemon {
 	var command []string
@@ -77,7 +80,7 @@ func (h *Hub) Init() {
 	h.T.Helper()
 	_, err := hub.Init(hub.InitOptions{
 		Dir: h.Dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: h.net.Addr,
-		RootDir: cmp.Or(h.net.opts.Root, filepath.Join(h.net.Dir, "root")),
+		RootDir: h.net.Root(),
 	})
 	testkit.Must(h.T, err)
 	testkit.Edit(h.T, config.HubFile(h.Dir),
