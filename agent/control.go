@@ -28,6 +28,7 @@ const (
 	PathTrust    = "/trust"    // TrustRequest → Done
 	PathReceipts = "/receipts" // MessageRequest → Receipts
 	PathProof    = "/proof"    // MessageRequest → Proof
+	PathOrigin   = "/origin"   // OriginRequest → OriginPart
 	PathRecall   = "/recall"   // MessageRequest → Done
 	PathResend   = "/resend"   // ResendRequest → Done
 	PathLog      = "/log"      // MessageRequest → Log
@@ -148,6 +149,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathIdentity, a.identify)
 	control.Handle(mux, PathReceipts, a.receipts)
 	control.Handle(mux, PathProof, a.proof)
+	control.Handle(mux, PathOrigin, a.origin)
 	control.Handle(mux, PathLog, a.lookUp)
 	control.Handle(mux, PathRecall, a.recall)
 	control.Handle(mux, PathResend, a.resend)

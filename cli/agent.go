@@ -16,7 +16,8 @@ func agentCommand() *cobra.Command {
 	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(),
 		agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
 		agentBlockCommand(), agentUnblockCommand(), agentRosterCommand(),
-		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(),
+		withMessages(agentReceiptsCommand()), withMessages(agentProofCommand()),
+		withMessages(agentLogCommand()), agentFindCommand(),
 		agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()),
 		withMessages(agentResendCommand()), agentRetryCommand(),
 		profileCommand("agent", callAgent))

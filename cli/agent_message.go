@@ -61,6 +61,62 @@ func exportProof(cmd *cobra.Command, message, export, content string) error {
 		"sites", sites, "message", proof.Record.ID, "readme", filepath.Join(export, "README.md"))}})
 }
 
+const agentProofHelp = `Make a folder that proves to anybody which site has sent a received message,
+by its message id or uid. It is verified with OpenSSL alone, and its README.md
+says how.
+
+If the message came together with others, the folder shows nothing of them, and
+so not the time of sending that the sender has stated: it is signed together
+with all names. --whole-envelope adds it, and the names of the others.
+
+The receipts of a message that this site has sent prove the other direction:
+sealpost agent receipts MESSAGE --export DIR.`
+
+func agentProofCommand() *cobra.Command {
+	var export string
+	var whole bool
+	cmd := &cobra.Command{
+		Use: "proof MESSAGE --export DIR", Short: "Prove who has sent a received message",
+		Long: agentProofHelp, Args: wantArgs("MESSAGE"),
+		Example: "  sealpost agent proof FL-LAB_DAT_20251008_001 --export origin",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wantFlags(cmd, "export"); err != nil {
+				return err
+			}
+			scope := agent.OneMessage
+			if whole {
+				scope = agent.WholeEnvelope
+			}
+			proven, err := agent.WriteOrigin(export, scope,
+				func(after int) (part agent.OriginPart, err error) {
+					err = askAgent(cmd.Context(), dirOf(cmd), agent.PathOrigin,
+						agent.OriginRequest{Message: args[0], After: after}, &part)
+					return part, err
+				})
+			if err != nil {
+				return err
+			}
+			made := reason.New("origin-made", "dir", export, "sender", proven.Message.Sender,
+				"message", proven.Message.ID, "name", proven.Message.Name,
+				"readme", filepath.Join(export, "README.md"))
+			switch others := proven.Together - 1; {
+			case others == 0:
+			case proven.HasHead:
+				made = reason.New("origin-shows-others", "made", made, "n", others)
+			default:
+				made = reason.New("origin-withholds-others", "made", made, "n", others)
+			}
+			return show(cmd, proven, func() error { return printerOf(cmd).line(made) })
+		},
+	}
+	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
+	cmd.Flags().StringVar(&export, "export", "", "the folder to make")
+	cmd.Flags().BoolVar(&whole, "whole-envelope", false,
+		"add the stated time of sending, and the names of all messages that came together")
+	return cmd
+}
+
 func agentLogCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "log MESSAGE", Short: "Tell what is known of a message, sent or received",

@@ -18,6 +18,8 @@ type discard struct{}
 
 func (discard) Dir(int, string, time.Time) error { return nil }
 
+func (discard) Signed([]byte) error { return nil }
+
 func (discard) File(int, string, bool, time.Time, int64) (io.WriteCloser, error) {
 	return discard{}, nil
 }

@@ -65,6 +65,8 @@ func (s *strictSink) File(_ int, path string, _ bool, _ time.Time,
 	return s, nil
 }
 
+func (s *strictSink) Signed([]byte) error { return nil }
+
 func (s *strictSink) Write(b []byte) (int, error) {
 	if s.left -= len(b); s.left < 0 {
 		s.t.Fatal("more content than plaintext")

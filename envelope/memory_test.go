@@ -60,6 +60,8 @@ func (r gauged) Close() error { return nil }
 
 func (r gauged) Dir(int, string, time.Time) error { return nil }
 
+func (r gauged) Signed([]byte) error { return nil }
+
 func (r gauged) File(int, string, bool, time.Time, int64) (io.WriteCloser, error) {
 	r.g.pass(1 << 10) // so that entries count, too
 	return r, nil

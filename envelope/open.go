@@ -53,12 +53,16 @@ type Sink interface {
 	Dir(message int, path string, mtime time.Time) error
 	File(message int, path string, executable bool, mtime time.Time,
 		size int64) (io.WriteCloser, error)
+	// Signed takes the signed bytes of the entry before, which the caller may change later.
+	Signed(entry []byte) error
 }
 
 // Opened is the verified content of an envelope. All of it is signed by the sender.
 type Opened struct {
 	SenderKey id.Hash
 	Messages  []OpenedMessage
+	Head      []byte // the exact message.json
+	Signature []byte // signature.jws, over Head and the entries
 }
 
 // OpenedMessage is one message.

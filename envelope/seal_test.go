@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sealpost/internal/id"
+	"sealpost/statement"
 )
 
 func mkdir(t testing.TB, dir string) {
@@ -104,6 +105,14 @@ func TestWhatIsSealedIsOpened(t *testing.T) {
 				rt.Fatal(err)
 			}
 			compareOpened(rt, messages, sealed, opened, got)
+			signed, err := statement.Open[statement.EnvelopeSignature](string(opened.Signature),
+				w.verifier, want.At)
+			if err != nil || signed.Payload.Head != hashOf(opened.Head) {
+				rt.Fatalf("the signature is not over the head: %v", err)
+			}
+			if len(messages) == 1 && hashOf(got.signed) != opened.Messages[0].Digest {
+				rt.Fatal("the signed entries are not those of the digest")
+			}
 		}))
 	}
 }

@@ -37,14 +37,14 @@ func (p *opening) archive(plain io.Reader) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
-	key, err := p.signature(last, hashOf(raw))
+	key, jws, err := p.signature(last, hashOf(raw))
 	if err != nil {
 		return Opened{}, err
 	}
 	if err := p.tar.end(); err != nil {
 		return Opened{}, archiveFlaw(statement.CodeTrailingData, err)
 	}
-	return Opened{SenderKey: key, Messages: messages}, nil
+	return Opened{SenderKey: key, Messages: messages, Head: raw, Signature: jws}, nil
 }
 
 // head makes the third check, of message.json. It is not trusted yet: it may only cause a refusal.
@@ -182,6 +182,9 @@ func (p *opening) entry(n int, path string, m member) error {
 		return err
 	}
 	p.tally.endEntry(path, m)
+	if err := p.sink.Signed(p.tally.line); err != nil {
+		return fmt.Errorf("store the entry %q: %w", path, err)
+	}
 	return nil
 }
 
@@ -220,32 +223,32 @@ func (p *opening) copyTo(w io.Writer) error {
 	}
 }
 
-// signature makes the sixth check. It returns the sender's identity key.
-func (p *opening) signature(m member, head id.Hash) (id.Hash, error) {
-	jws, err := p.small(m, signaturePath, maxSignature, statement.CodeEntryInvalid)
+// signature makes the sixth check. It returns the sender's identity key, and the statement.
+func (p *opening) signature(m member, head id.Hash) (key id.Hash, jws []byte, err error) {
+	jws, err = p.small(m, signaturePath, maxSignature, statement.CodeEntryInvalid)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	signed, err := statement.Open[statement.EnvelopeSignature](string(jws), p.opener.Verifier,
 		p.want.At)
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return "", fmt.Errorf("the sender's certificate: %w", err)
+		return "", nil, fmt.Errorf("the sender's certificate: %w", err)
 	case errors.Is(err, certs.ErrUntrusted):
-		return "", &flaw{code: statement.CodeSignerUntrusted, err: err}
+		return "", nil, &flaw{code: statement.CodeSignerUntrusted, err: err}
 	case err != nil:
-		return "", &flaw{code: statement.CodeSignatureInvalid, err: err}
+		return "", nil, &flaw{code: statement.CodeSignatureInvalid, err: err}
 	case signed.Site != p.want.Sender:
-		return "", flawf(statement.CodeSignerMismatch, "%s signed it, not %s", signed.Site,
+		return "", nil, flawf(statement.CodeSignerMismatch, "%s signed it, not %s", signed.Site,
 			p.want.Sender)
 	}
 	if err := p.opener.Pin(signed.Site, signed.Key); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if body := sumHash(p.tally.body); signed.Payload.Head != head || signed.Payload.Body != body {
-		return "", flawf(statement.CodeDigestMismatch, "the signature is over something else")
+		return "", nil, flawf(statement.CodeDigestMismatch, "the signature is over something else")
 	}
-	return signed.Key, nil
+	return signed.Key, jws, nil
 }
 
 // small reads message.json or signature.jws. Their headers are fixed except for the size. code

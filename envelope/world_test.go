@@ -194,6 +194,8 @@ type tray struct {
 	modes map[string]bool
 	times map[string]time.Time
 	dirs  []string
+
+	signed []byte // all entries
 }
 
 func newTray() *tray {
@@ -216,6 +218,11 @@ func (s *tray) File(message int, path string, executable bool, mtime time.Time,
 	key := s.key(message, path)
 	s.modes[key], s.times[key] = executable, mtime
 	return &trayFile{tray: s, key: key}, nil
+}
+
+func (s *tray) Signed(entry []byte) error {
+	s.signed = append(s.signed, entry...)
+	return nil
 }
 
 type trayFile struct {

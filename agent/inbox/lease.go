@@ -39,6 +39,7 @@ type delivery struct {
 	dir      string   // the attempt's folder under temp, once opening
 	messages []opened // once opened
 	signer   id.Hash  // the identity key that signed it
+	origin   origin   // once opened
 	// by uid, the paths of half placed messages whose temporary content is gone
 	former map[id.UID]string
 }

@@ -159,6 +159,9 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery, never error
 	if err != nil {
 		return err
 	}
+	if d.origin, err = b.keepOrigin(ctx, d.Envelope, out, &to.signed); err != nil {
+		return err
+	}
 	d.signer = out.SenderKey
 	d.messages = make([]opened, len(out.Messages))
 	for n, m := range out.Messages {

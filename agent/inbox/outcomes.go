@@ -59,6 +59,9 @@ func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*pla
 			}
 		}
 		for i, d := range group {
+			if err := d.origin.write(tx, d.Envelope); err != nil {
+				return err
+			}
 			if err := tx.Receipt(d.Envelope, receipts[i], target(d.DeliveryID),
 				b.refusalDetail(list, d.Envelope)); err != nil {
 				return err

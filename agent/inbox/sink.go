@@ -34,6 +34,7 @@ type sink struct {
 	times   *os.File // of folders; nil: none
 	twins   twins
 	refused map[int]error // by message: why its disk can never take it
+	signed  signed
 	entries int64
 	room    func(entries int64) error // now and then; nil: not checked
 	full    error                     // the inodes did not suffice: entries are counted
@@ -49,7 +50,8 @@ type openFolder struct {
 
 func newSink(root *beneath.Dir, f form) *sink {
 	return &sink{form: f, root: root, refused: map[int]error{},
-		twins: twins{naming: f.naming, names: sums{root: root}}}
+		twins:  twins{naming: f.naming, names: sums{root: root}},
+		signed: signed{root: root}}
 }
 
 // timesFile is no message: those have numbers as names.
@@ -209,6 +211,7 @@ func (s *sink) setTime(d dirTime) error {
 
 func (s *sink) close() {
 	s.closeUnless("")
+	s.signed.close()
 	s.twins.names.close()
 	if s.times != nil {
 		s.times.Close() //nolint:errcheck // only read; the attempt's folder is removed with it

@@ -192,6 +192,11 @@ func (tx *Tx) LatestReceived(limit int) ([]Received, error) {
 		"ORDER BY time DESC, seq DESC LIMIT ?", limit)
 }
 
+// ReceivedByUID lists the received messages with a uid, one for each sender.
+func (tx *Tx) ReceivedByUID(uid id.UID) ([]Received, error) {
+	return tx.received("uid = ?", uid)
+}
+
 // ReceivedByID lists the received messages with a message id.
 func (tx *Tx) ReceivedByID(message id.Message) ([]Received, error) {
 	return tx.received("message_id = ?", message)

@@ -309,6 +309,17 @@ CREATE TABLE IF NOT EXISTS used (
   number INTEGER NOT NULL,
   PRIMARY KEY (day, kind)
 ) STRICT, WITHOUT ROWID;
+
+-- The proof of an envelope's sender, which ends with its receipt: see origin.go.
+CREATE TABLE IF NOT EXISTS origin (
+  delivery INTEGER NOT NULL,         -- the seq of the envelope
+  part     INTEGER NOT NULL,
+  data     BLOB    NOT NULL,
+  PRIMARY KEY (delivery, part)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS origin_ends AFTER DELETE ON delivery BEGIN
+  DELETE FROM origin WHERE delivery = OLD.seq;
+END;
 `
 
 // ErrNewer means that a newer program has written the ledger.
