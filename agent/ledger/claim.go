@@ -71,7 +71,7 @@ func (tx *Tx) highest(site id.Site, m *Outgoing) (int64, error) {
 			return 0, err
 		}
 		tx.numbers.asked[key] = true
-		tx.numbers.use(m.Kind, m.Day, max(highest.Int64, used))
+		tx.numbers.use(m.Kind, m.Day, max(highest.Int64, used, tx.numbers.floor(m.Day)))
 	}
 	return tx.numbers.highest[key], nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +29,12 @@ type numbers struct {
 	highest map[string]int64 // by day and kind
 	asked   map[string]bool  // read from the ledger already
 	changed bool
+	missing bool // there was no valid file
 }
+
+// anyKind stands for all kinds of a day in the file. No number of that day and before goes below
+// its number.
+const anyKind = "*"
 
 // openNumbers reads the file beside the ledger. Without a valid file it begins empty.
 func openNumbers(ledger string) *numbers {
@@ -36,9 +42,33 @@ func openNumbers(ledger string) *numbers {
 		highest: map[string]int64{}, asked: map[string]bool{}}
 	text, err := os.ReadFile(n.path)
 	if err != nil || json.Unmarshal(text, &n.highest) != nil || n.highest == nil {
-		n.highest = map[string]int64{} // the ledger is the first memory
+		n.highest, n.missing = map[string]int64{}, true // the ledger is the first memory
 	}
 	return n
+}
+
+// BeginNumbers makes the file of numbers of a site that has never claimed a message.
+func (tx *Tx) BeginNumbers() { tx.numbers.changed = true }
+
+// ResumeNumbers sets the numbers of a site that may have claimed messages, if the file is missing.
+// Its ledger may be lost as well, or an older copy. Until the end of the day at now the numbers go
+// on from a random one of five digits, because one that is used twice, for a file of the same name,
+// size and time, would be the same identity with other content.
+func (tx *Tx) ResumeNumbers(now time.Time) {
+	if tx.numbers.missing {
+		tx.numbers.use(anyKind, now.UTC().Format("20060102"), 10_000+rand.Int64N(90_000))
+		tx.numbers.missing = false
+	}
+}
+
+// floor returns the number below which no number of a day is used.
+func (n *numbers) floor(day string) (floor int64) {
+	for key, number := range n.highest {
+		if at, kind, _ := strings.Cut(key, " "); kind == anyKind && at >= day {
+			floor = max(floor, number)
+		}
+	}
+	return floor
 }
 
 // MaxShown bounds the numbers that names of folders show. Other accounts can make a folder of any
@@ -57,7 +87,9 @@ func (tx *Tx) CanBeOurs(m Outgoing) bool {
 func (tx *Tx) IsOlder(site id.Site) (bool, error) {
 	newest := ""
 	for key := range tx.numbers.highest {
-		newest = max(newest, key)
+		if !strings.HasSuffix(key, " "+anyKind) {
+			newest = max(newest, key)
+		}
 	}
 	day, kind, _ := strings.Cut(newest, " ")
 	at, err := time.Parse("20060102", day)

@@ -104,3 +104,36 @@ func TestAnOlderCopyIsKnownByItsNumbers(t *testing.T) {
 	}
 	expect(open(t, path), true)
 }
+
+// Without the file of numbers all kinds of a day go on high, also after a restart. The next day
+// begins at one.
+func TestLostNumbersGoOnHigh(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path)
+	update(t, l, func(tx *Tx) error {
+		tx.ResumeNumbers(day)
+		return nil
+	})
+	l.Close()
+	l = open(t, path)
+	update(t, l, func(tx *Tx) error {
+		tx.ResumeNumbers(day) // the file is there now
+		if older, err := tx.IsOlder("FL-LAB"); older || err != nil {
+			t.Errorf("without a message the ledger is older: %v, %v", older, err)
+		}
+		return nil
+	})
+	number := func(at time.Time, kind string) int64 {
+		m := Outgoing{UID: id.Random128[id.UID](), Kind: kind, Name: "a", Address: "x", Claimed: at}
+		update(t, l, func(tx *Tx) error { return claimOne(tx, &m, claiming(1)) })
+		return m.Number
+	}
+	first := number(day, "DAT")
+	if first <= 10_000 || first > 100_000 || number(day, "DAT") != first+1 ||
+		number(day, "IMG") != first || number(day.Add(-24*time.Hour), "DAT") != first {
+		t.Errorf("the first number is %d", first)
+	}
+	if got := number(day.Add(24*time.Hour), "DAT"); got != 1 {
+		t.Errorf("the next day begins at %d", got)
+	}
+}

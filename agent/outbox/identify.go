@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -21,15 +22,28 @@ import (
 // secretSize is the size in bytes of the secret from which messages get their identities.
 const secretSize = 32
 
-// openSecret reads the secret from which this site's messages get their identities, or makes it.
-func openSecret(state string) ([]byte, error) {
+// openSecret reads the secret from which this site's messages get their identities, or makes it. A
+// site with a secret may have claimed messages of which its ledger does not know.
+func openSecret(state string, l *ledger.Ledger) ([]byte, error) {
 	secret, err := readSecret(state)
-	if errors.Is(err, fs.ErrNotExist) {
-		secret = make([]byte, secretSize)
-		rand.Read(secret)
-		err = secretfile.Create(secretPath(state), secret)
+	if err == nil {
+		return secret, l.Update(context.Background(), func(tx *ledger.Tx) error {
+			tx.ResumeNumbers(time.Now())
+			return nil
+		})
 	}
-	return secret, err
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := l.Update(context.Background(), func(tx *ledger.Tx) error {
+		tx.BeginNumbers()
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	secret = make([]byte, secretSize)
+	rand.Read(secret)
+	return secret, secretfile.Create(secretPath(state), secret)
 }
 
 // CheckSecret returns the error that New would return for the secret of a state folder.

@@ -108,7 +108,7 @@ func New(o Options) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := openSecret(o.State)
+	secret, err := openSecret(o.State, o.Ledger)
 	if err != nil {
 		return nil, err
 	}
