@@ -58,7 +58,7 @@ func (a *Agent) origin(ctx context.Context, in OriginRequest) (o OriginPart, err
 		}
 	}
 	if err != nil {
-		return o, a.unknown(in.Message, err)
+		return o, a.unknown(ctx, in.Message, err)
 	}
 	return o, nil
 }

@@ -49,6 +49,12 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 		printf(w, "Clock:        it has leapt, or the hub was off: nothing ends for its age "+
 			"before %s\n", localTime(s.Paused))
 	}
+	if r := s.Records; r.Keep == 0 {
+		printf(w, "Records:      kept for ever%s\n", oldestRecord(r))
+	} else {
+		printf(w, "Records:      kept for %d days%s; %d forgotten since the start, next look %s\n",
+			int(r.Keep.Hours()/24), oldestRecord(r), r.Forgotten, localTime(r.Next))
+	}
 	printf(w, "Spool:        %s of ciphertext in %s\n", size(s.Spool.Content),
 		counted(s.Spool.Envelopes, "envelope", "envelopes"))
 	disk := reason.New("hub-above-reserve", "free", reason.Size(s.Spool.DiskFree),
@@ -63,4 +69,12 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 	_, err := printf(w, "Root:         WARNING: %s; %s\n", s.Root.Here(),
 		reason.New("hub-take-root-away"))
 	return err
+}
+
+// oldestRecord tells of the oldest record, if there is one.
+func oldestRecord(r hub.Records) shown {
+	if r.Oldest.IsZero() {
+		return ""
+	}
+	return shown(sprintf(", the oldest of %s", localTime(r.Oldest)))
 }

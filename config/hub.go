@@ -40,6 +40,10 @@ type Hub struct {
 	// The time for which the audit chain keeps its blocks. The hash of those from before stays, and
 	// the chain goes on. At least "24h". Default "9600h", 400 days.
 	KeepAudit Duration `toml:"keep_audit"`
+	// The time for which the hub keeps the records, receipts and events of envelopes that are final
+	// at every recipient. Those that the sender has not read stay longer. At least "24h"; "0s":
+	// for ever. Default "17520h", 730 days.
+	KeepMetadata Duration `toml:"keep_metadata"`
 	// The durable store.
 	Spool Spool `toml:"spool"`
 	// Limits of concurrent work.
@@ -114,8 +118,8 @@ type Quota struct {
 	// The messages of one sender that wait. Default: half of all.
 	SiteMessages int `toml:"site_messages"`
 	// The bytes of metadata that one sender may add in a day (UTC): about 1 KiB for an envelope and
-	// 320 bytes for each message. The hub keeps them. At least 16 KiB. Default: a twentieth of all
-	// bytes, at least 2 GiB.
+	// 320 bytes for each message. The hub keeps them for keep_metadata. At least 16 KiB. Default: a
+	// twentieth of all bytes, at least 2 GiB.
 	SiteMetadata Size `toml:"site_metadata"`
 	// The bytes that wait in one queue. Default: three quarters of all.
 	QueueBytes Size `toml:"queue_bytes"`
@@ -137,6 +141,14 @@ func metadataLimit(s Size) error {
 		return nil
 	}
 	return atLeast(s, LeastMetadata)
+}
+
+// keepMetadata refuses a time in which a site can be off for a night.
+func keepMetadata(d Duration) error {
+	if d == 0 {
+		return nil
+	}
+	return durationIn(d, 24*hour, 100*366*24*hour)
 }
 
 // Sizes behind the default quotas.
@@ -180,9 +192,10 @@ type Queue struct {
 func DefaultHub() Hub {
 	return Hub{
 		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info", LogFormat: "text",
-		KeepAudit: Duration(400 * 24 * hour),
-		Spool:     Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
-		Limits:    Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
+		KeepAudit:    Duration(400 * 24 * hour),
+		KeepMetadata: Duration(730 * 24 * hour),
+		Spool:        Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
+		Limits:       Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
 		Deliveries: Deliveries{DeadKeep: Duration(30 * 24 * hour),
 			ExpiresAfter: Duration(365 * 24 * hour)},
 	}
@@ -250,6 +263,7 @@ func (f *file) checkHub(h Hub) []error {
 		f.check("log_level", logLevel(h.LogLevel)),
 		f.check("log_format", oneOf(h.LogFormat, "text", "json")),
 		f.check("keep_audit", durationIn(h.KeepAudit, 24*hour, 100*366*24*hour)),
+		f.check("keep_metadata", keepMetadata(h.KeepMetadata)),
 		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
 		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
 		f.check("limits.memory", atLeast(h.Limits.Memory, h.Limits.BodiesInFlight+32*mebi)),

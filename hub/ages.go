@@ -87,7 +87,7 @@ func (h *Hub) readAges(ctx context.Context) error {
 	return nil
 }
 
-// endDeliveries ends old deliveries and dead letters, once a minute.
+// endDeliveries ends old deliveries, dead letters and records, once a minute.
 func (h *Hub) endDeliveries(ctx context.Context) error {
 	tick := time.NewTicker(agesInterval)
 	defer tick.Stop()
@@ -152,5 +152,8 @@ func (h *Hub) endOld(ctx context.Context) error {
 	if n > 0 {
 		h.log.Info("dead letters discarded for their age", "envelopes", n)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return h.forgetRecords(ctx, now)
 }

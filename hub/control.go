@@ -306,6 +306,7 @@ type Status struct {
 	Settled     int64      `json:"settled"`
 	Dead        int64      `json:"dead"`
 	Oldest      time.Time  `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
+	Records     Records    `json:"records"`
 	// until then nothing ends for its age, since the clock has leapt
 	Paused time.Time `json:"paused_until,omitzero"`
 	// where the root's key lies on this computer, and need not

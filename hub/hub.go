@@ -76,6 +76,9 @@ type Hub struct {
 	hostList  atomic.Pointer[[]string]
 	quota     atomic.Pointer[config.Quota]
 	keepAudit atomic.Pointer[config.Duration]
+
+	keepMetadata atomic.Pointer[config.Duration]
+	records      records
 	// [deliveries] of hub.toml
 	deliveries atomic.Pointer[config.Deliveries]
 	roster     atomic.Pointer[roster] // nil: there is none
@@ -142,6 +145,7 @@ func New(o Options) (*Hub, error) {
 	h.hostList.Store(&o.Config.Hosts)
 	h.quota.Store(&o.Config.Quota)
 	h.keepAudit.Store(&o.Config.KeepAudit)
+	h.keepMetadata.Store(&o.Config.KeepMetadata)
 	h.deliveries.Store(&o.Config.Deliveries)
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.refusals = newRefusals(h.log)

@@ -67,7 +67,7 @@ func (c *call) known(in api.KnownRequest) error {
 			}
 			out := api.KnownEnvelope{Envelope: k.Envelope, State: k.State, Results: k.Results,
 				Held: k.Held}
-			if k.State != spool.StateUnknown {
+			if k.Published != (spool.Published{}) {
 				p := api.Published(k.Published)
 				out.Published = &p
 			}
@@ -89,7 +89,7 @@ func (c *call) events(in api.EventsRequest) error {
 		return err
 	}
 	if len(events) == 0 {
-		events, next = []spool.Event{}, in.After
+		events = []spool.Event{}
 	}
 	return c.reply(api.EventsAnswer{Events: events, Next: next})
 }

@@ -328,8 +328,8 @@ var ownForms = map[reflect.Type]string{
 	reflect.TypeFor[time.Time]():     `{type: string, format: date-time}`,
 	reflect.TypeFor[reason.Reason](): `{type: object, required: [code]}`,
 	reflect.TypeFor[api.Code]():      allCodes(),
-	reflect.TypeFor[spool.KnownState](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s]}`,
-		spool.StateUnknown, spool.StateWaiting, spool.StateFinal),
+	reflect.TypeFor[spool.KnownState](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s, %s]}`,
+		spool.StateUnknown, spool.StateWaiting, spool.StateFinal, spool.StateForgotten),
 	reflect.TypeFor[spool.EventKind](): fmt.Sprintf(
 		`{type: string, enum: [%s, %s, %s, %s]}`,
 		spool.EventSettled, spool.EventDead, spool.EventRequeued, spool.EventRoute),

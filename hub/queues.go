@@ -224,6 +224,7 @@ func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {
 		Root:   FindRootKey(h.config.State, ""),
 		Roster: h.rosterState(),
 	}
+	s.Records = h.records.now(time.Duration(*h.keepMetadata.Load()), s.Paused)
 	for _, site := range h.dir.view().sites {
 		if site.state() == SiteJoined {
 			s.Sites++

@@ -28,7 +28,8 @@ type Reloaded struct {
 // isReloadable reports whether a key of hub.toml takes effect without a restart.
 func isReloadable(key string) bool {
 	return strings.HasPrefix(key, "quota.") || strings.HasPrefix(key, "deliveries.") ||
-		slices.Contains([]string{"hosts", "keep_audit", "limits.memory", "log_level"}, key)
+		slices.Contains([]string{"hosts", "keep_audit", "keep_metadata", "limits.memory",
+			"log_level"}, key)
 }
 
 // reload reads hub.toml again. With an error nothing has changed.
@@ -60,7 +61,9 @@ func (h *Hub) reload(ctx context.Context, _ Nothing) (Reloaded, error) {
 		next.Limits.Memory
 	h.inEffect.Quota, h.inEffect.Deliveries = next.Quota, next.Deliveries
 	h.inEffect.KeepAudit = next.KeepAudit
+	h.inEffect.KeepMetadata = next.KeepMetadata
 	h.keepAudit.Store(&next.KeepAudit)
+	h.keepMetadata.Store(&next.KeepMetadata)
 	out := Reloaded{Changed: []string{}, Restart: []string{}}
 	for _, key := range keys {
 		if isReloadable(key) {

@@ -36,6 +36,7 @@ type modelHub struct {
 	incarnation id.Incarnation
 	published   map[id.Envelope]api.PublishRequest
 	parts       map[id.Envelope]map[int]uint32
+	isOld       bool // it has forgotten all envelopes but their ids
 	calls       int
 	dieAt       int // the number of a call; 0: none
 	before      bool
@@ -115,6 +116,9 @@ func (h *modelHub) Publish(ctx context.Context, in api.PublishRequest,
 				return &api.Error{Code: api.CodeConflict}
 			}
 		}
+		if _, isKnown := h.published[in.Envelope]; isKnown && h.isOld {
+			return &api.Error{Code: api.CodeForgotten}
+		}
 		h.published[in.Envelope] = in
 		p = h.promise()
 		return nil
@@ -134,6 +138,9 @@ func (h *modelHub) Known(ctx context.Context,
 			if _, isKnown := h.published[e]; isKnown {
 				p := h.promise()
 				k.State, k.Published = api.StateWaiting, &p
+				if h.isOld {
+					k.State, k.Published = api.StateForgotten, nil
+				}
 			}
 			known = append(known, k)
 		}

@@ -50,6 +50,8 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 			return false, nil
 		}
 		switch {
+		case errors.Is(err, api.ErrForgotten):
+			return false, o.forgotten(ctx, s)
 		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) ||
 			errors.Is(err, api.ErrNotAllowed):
 			o.forgetRoute(s.Address)

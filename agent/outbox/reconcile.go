@@ -167,6 +167,9 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState,
 		}
 		return nil, o.drop(ctx, s, "lost-by-hub")
 	}
+	if k.State == api.StateForgotten {
+		return nil, o.forgotten(ctx, s)
+	}
 	if s.State == ledger.EnvelopeSealed && k.Published != nil {
 		if err := o.published(ctx, s, *k.Published); err != nil {
 			return nil, err
@@ -190,6 +193,33 @@ func (o *Outbox) takeResults(ctx context.Context, k api.KnownEnvelope) error {
 	}
 	if len(answers) == 0 {
 		return nil
+	}
+	return o.save(ctx, answers, func(*ledger.Tx) error { return nil })
+}
+
+// forgottenByHub is the code of a delivery of which the hub knows only that it was final.
+const forgottenByHub = "forgotten"
+
+// forgotten ends the messages of an envelope whose records the hub has deleted. It was final at
+// every recipient, so it is never published or sealed again. A stored receipt stays.
+func (o *Outbox) forgotten(ctx context.Context, s *sealed) error {
+	if s.State == ledger.EnvelopeSealed {
+		if err := o.published(ctx, s, api.Published{Incarnation: o.hubIncarnation(),
+			Spooled: s.Sealed}); err != nil {
+			return err
+		}
+	}
+	var answers []ledger.Answer
+	for _, r := range s.Recipients {
+		if r.Receipt != "" {
+			continue
+		}
+		a, err := o.answer(ctx, s.ID, api.Result{Recipient: r.Site, DeadCode: forgottenByHub,
+			Time: time.Now().UTC()})
+		if err != nil {
+			return err
+		}
+		answers = append(answers, a)
 	}
 	return o.save(ctx, answers, func(*ledger.Tx) error { return nil })
 }

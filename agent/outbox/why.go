@@ -70,6 +70,8 @@ func answered(c ledger.Outcome) reason.Reason {
 		return reason.New("why-expired", "site", c.Site, "code", c.Code, "time", c.Time)
 	case ledger.CodeLost:
 		return reason.New("why-lost-by-hub", "site", c.Site)
+	case forgottenByHub:
+		return reason.New("why-forgotten", "site", c.Site, "code", c.Code)
 	case "max-attempts":
 		return reason.New("why-max-attempts", "site", c.Site, "code", c.Code, "time", c.Time)
 	}

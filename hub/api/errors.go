@@ -25,6 +25,7 @@ const (
 	CodeNotAllowed  Code = "not-allowed"   // the site's role or patterns do not cover this
 	CodeNotFound    Code = "not-found"     // or not yours
 	CodeConflict    Code = "conflict"      // the same id names something else
+	CodeForgotten   Code = "forgotten"     // the envelope was final, and its records are deleted
 	CodeRoute       Code = "route-changed" // resolve the address and seal again
 	CodeUnroutable  Code = "unroutable"    // the address has no recipient
 	CodeStale       Code = "stale"
@@ -108,6 +109,7 @@ var codes = []struct {
 	{CodeNotAllowed, ErrNotAllowed, http.StatusForbidden, false},
 	{CodeNotFound, spool.ErrNotFound, http.StatusNotFound, false},
 	{CodeConflict, spool.ErrConflict, http.StatusConflict, false},
+	{CodeForgotten, spool.ErrForgotten, http.StatusGone, false},
 	{CodeRoute, ErrRoute, http.StatusConflict, false},
 	{CodeUnroutable, ErrUnroutable, http.StatusUnprocessableEntity, false},
 	{CodeStale, spool.ErrStale, http.StatusConflict, false},

@@ -17,9 +17,10 @@ type (
 // States of KnownEnvelope, kinds of Event, sizes that both sides must agree on, and the values of
 // an OverQuota.
 const (
-	StateUnknown = spool.StateUnknown
-	StateWaiting = spool.StateWaiting
-	StateFinal   = spool.StateFinal
+	StateUnknown   = spool.StateUnknown
+	StateWaiting   = spool.StateWaiting
+	StateFinal     = spool.StateFinal
+	StateForgotten = spool.StateForgotten
 
 	EventSettled  = spool.EventSettled
 	EventDead     = spool.EventDead
@@ -47,6 +48,7 @@ var (
 	ErrInvalid   = spool.ErrInvalid
 	ErrNotFound  = spool.ErrNotFound
 	ErrConflict  = spool.ErrConflict
+	ErrForgotten = spool.ErrForgotten
 	ErrStale     = spool.ErrStale
 	ErrHeld      = spool.ErrHeld
 	ErrUnstaged  = spool.ErrUnstaged

@@ -8,6 +8,28 @@ import (
 	"sealpost/internal/reason"
 )
 
+// records names the sites that have not read old outcomes. The hub keeps their records.
+func records(_ context.Context, p *subject, found func(finding.Finding)) {
+	if p.absence != nil {
+		return // a finding of running
+	}
+	check, r := reason.New("check-records"), p.status.Records
+	days := int(r.Keep.Hours() / 24)
+	var oldest any
+	if !r.Oldest.IsZero() {
+		oldest = r.Oldest
+	}
+	switch {
+	case r.Keep == 0:
+		found(finding.Good(check, reason.New("hub-records-for-ever", "oldest", oldest)))
+	case len(r.Unread) > 0:
+		found(finding.Warning(check, reason.New("hub-records-unread", "sites", r.Unread,
+			"days", days), reason.New("hub-records-remove")))
+	default:
+		found(finding.Good(check, reason.New("hub-records-good", "days", days, "oldest", oldest)))
+	}
+}
+
 // quotas names the sites, the queues and the hub that have reached one of their limits.
 func quotas(ctx context.Context, p *subject, found func(finding.Finding)) {
 	if p.absence != nil {
