@@ -25,18 +25,9 @@ import (
 // it makes when it is missing. The same key keeps its version and its time, so that sites that have
 // pinned it see no change.
 func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey, error) {
-	path := statementFile(cfg)
-	var last statement.RecipientKey
-	data, err := os.ReadFile(path)
-	if err == nil {
-		if err := json.Unmarshal(data, &last); err != nil {
-			return last, reason.Err("file-damaged", "path", path, "why", err)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	last, err := lastStatement(cfg)
+	if err != nil || last.Recipient == keys.Recipient() {
 		return last, err
-	}
-	if last.Recipient == keys.Recipient() {
-		return last, nil
 	}
 	next := statement.RecipientKey{
 		V: 1, Network: id.Hash(cfg.Network), Site: id.Site(cfg.Site), Recipient: keys.Recipient(),
@@ -46,10 +37,27 @@ func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey
 	if last.Version > 0 {
 		next.Prev = last.Hash()
 	}
-	if data, err = json.MarshalIndent(next, "", "  "); err != nil {
+	data, err := json.MarshalIndent(next, "", "  ")
+	if err != nil {
 		return next, err
 	}
-	return next, durable.WriteFile(path, append(data, '\n'), 0o600)
+	return next, durable.WriteFile(statementFile(cfg), append(data, '\n'), 0o600)
+}
+
+// lastStatement returns the statement in state/recipient.json; none if it is missing.
+func lastStatement(cfg config.Agent) (last statement.RecipientKey, err error) {
+	path := statementFile(cfg)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return last, nil
+	}
+	if err != nil {
+		return last, err
+	}
+	if err := json.Unmarshal(data, &last); err != nil {
+		return last, reason.Err("file-damaged", "path", path, "why", err)
+	}
+	return last, nil
 }
 
 func recipientKeyFile(cfg config.Agent) string { return filepath.Join(cfg.State, "recipient.key") }
@@ -73,10 +81,19 @@ func NewKey(cfg config.Agent) (done reason.Reason, err error) {
 	if exists(path) {
 		return done, reason.Err("recipient-there", "path", path)
 	}
-	if _, err := envelope.OpenKeys(path, cfg.Suite); err != nil {
-		return done, err
+	// The statement is first: a key that it does not name is refused at the start.
+	made := path + ".new"
+	keys, err := envelope.OpenKeys(made, cfg.Suite)
+	if err == nil {
+		_, err = recipientKey(cfg, keys)
 	}
-	return reason.New("recipient-made", "path", path), nil
+	if err == nil {
+		err = durable.RenameNoReplace(made, path)
+	}
+	if err == nil {
+		err = durable.SyncDir(cfg.State)
+	}
+	return reason.New("recipient-made", "path", path), err
 }
 
 // signedKey signs the statement under the present certificate: a renewed one has to vouch for it

@@ -10,6 +10,7 @@ import (
 
 	"sealpost/agent"
 	"sealpost/config"
+	"sealpost/envelope"
 )
 
 // A centre that has lost its stated key does not start with another one. It would refuse all that
@@ -35,6 +36,17 @@ func TestALostRecipientKey(t *testing.T) {
 	if _, err := agent.NewKey(cfg); err == nil ||
 		!strings.Contains(err.Error(), "no other is made") {
 		t.Errorf("with a key it says %v", err)
+	}
+	other := filepath.Join(t.TempDir(), "recipient.key") // of another site
+	_, err = envelope.OpenKeys(other, cfg.Suite)
+	must(t, err)
+	text, err := os.ReadFile(other)
+	must(t, err)
+	must(t, os.WriteFile(key, text, 0o600))
+	if _, err := agent.New(agent.Options{Config: cfg,
+		Log: slog.New(slog.DiscardHandler)}); err == nil ||
+		!strings.Contains(err.Error(), "another key than the one that this site has stated") {
+		t.Fatalf("with the key of another site it starts, or says %v", err)
 	}
 	must(t, os.Remove(key))
 	if _, err := agent.New(agent.Options{Config: cfg,

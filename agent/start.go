@@ -67,6 +67,9 @@ func siteIdentity(cfg config.Agent) (*certs.Identity, error) {
 	if err := mustHoldKeys(cfg.State); err != nil {
 		return nil, err
 	}
+	if !hasJoined(cfg) && exists(ledgerFile(cfg)) { // an agent has run here
+		return nil, reason.Err("certificate-gone", "path", filepath.Join(cfg.State, "chain.pem"))
+	}
 	if !hasJoined(cfg) {
 		return nil, ErrNotJoined
 	}
@@ -129,11 +132,20 @@ func openIdentity(state string) (*certs.Identity, error) {
 }
 
 // openKeys returns the site's recipient keys, and makes the first one. A site that has lost a key
-// that it stated gets no other in silence: envelopes on their way are sealed for the old one.
+// that it stated, or has another one in its place, gets no other in silence: envelopes on their way
+// are sealed for the old one.
 func openKeys(cfg config.Agent) (*envelope.Keys, error) {
 	path := recipientKeyFile(cfg)
 	if !exists(path) && exists(statementFile(cfg)) {
 		return nil, reason.Err("recipient-gone", "path", path)
 	}
-	return envelope.OpenKeys(path, cfg.Suite)
+	keys, err := envelope.OpenKeys(path, cfg.Suite)
+	if err != nil {
+		return nil, err
+	}
+	last, err := lastStatement(cfg)
+	if err == nil && last.Version > 0 && !keys.Has(last.Recipient) {
+		err = reason.Err("recipient-replaced", "path", path)
+	}
+	return keys, err
 }

@@ -205,18 +205,16 @@ func killWhenGivenToASealer(t *testing.T, point string) {
 	w.Audit()
 }
 
-// killWhenRefused gives the centre another key than the one for which a file was sealed. The centre
-// refuses, dies, and gives the same answer again. The lab learns of it.
+// killWhenRefused gives the centre another key than the one for which a file was sealed, since that
+// is lost. The centre refuses, dies, and gives the same answer again. The lab learns of it.
 func killWhenRefused(t *testing.T, point string) {
-	w, lab, centre := labAndCentre(t)
-	other := w.Centre("SF-RC", "nothing")
+	_, lab, centre := labAndCentre(t)
 	centre.Stop()
 	d := lab.Drop("for a key that is lost.csv", smallFile)
 	eventually(t, "the hub has it", func() bool { return lab.state(d.name) == "published" },
 		lab.statusText)
-	key, err := os.ReadFile(other.at("state", "recipient.key"))
-	must(t, err)
-	must(t, os.WriteFile(centre.at("state", "recipient.key"), key, 0o600))
+	must(t, os.Remove(centre.at("state", "recipient.key")))
+	sealpost(t, "agent", "new-key", "--dir", centre.dir)
 	centre.Start("SEALPOST_FAULT=" + point)
 	centre.diesAt(point)
 	centre.Start()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,6 +133,9 @@ func (k *Keys) add(line string) error {
 	k.hashes = append(k.hashes, statement.RecipientKeyHash(public))
 	return nil
 }
+
+// Has reports whether one of the keys has this public side.
+func (k *Keys) Has(recipient string) bool { return slices.Contains(k.recipients, recipient) }
 
 // Recipient returns the newest key's public side, for senders.
 func (k *Keys) Recipient() string {

@@ -40,7 +40,8 @@ func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 	s, known := h.dir.view().sites[in.Site]
 	isNew := !known || s.isRemoved()
 	if isNew {
-		s = site{Name: in.Site, Created: h.now().UTC()}
+		s.Name = in.Site
+		s = s.anew(h.now().UTC())
 	}
 	if s.Key == "" {
 		if err := s.setRole(in.Role, in.MaySend); err != nil {
@@ -157,11 +158,9 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 		return Changed{}, reason.Err("hub-admit-distrusted", "site", in.Site)
 	}
 	s, known := h.dir.view().sites[in.Site]
-	switch {
-	case s.isRemoved() && s.Key == in.Fingerprint: // it can open its dead letters
-		s = site{Name: in.Site, Created: s.Created}
-	case !known || s.isRemoved():
-		s = site{Name: in.Site, Created: h.now().UTC()}
+	if !known || s.isRemoved() {
+		s.Name = in.Site
+		s = s.anew(h.now().UTC())
 	}
 	if s.Key != "" && s.Key != in.Fingerprint {
 		return Changed{}, fmt.Errorf("%s is admitted with another key (%s); if that one is gone "+

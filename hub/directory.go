@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type site struct {
 	Key     id.Hash   `json:"key,omitempty"`
 	Created time.Time `json:"created"`
 	Removed time.Time `json:"removed,omitzero"`
+	// the keys that it had before it was removed, the latest ones
+	Former []formerKey `json:"former,omitempty"`
 	// after the removal its envelopes still arrive
 	KeepSent bool `json:"keep_sent,omitempty"`
 
@@ -45,6 +48,24 @@ type site struct {
 	// of the statement's payload; its successor names it
 	Payload id.Hash `json:"payload,omitempty"`
 	KeyHash id.Hash `json:"key_hash,omitempty"` // of the recipient key
+}
+
+// formerKey is an identity that a removed site had, and when it got that.
+type formerKey struct {
+	Key     id.Hash   `json:"key"`
+	Created time.Time `json:"created"`
+}
+
+// maxFormer bounds the former keys of a site.
+const maxFormer = 8
+
+// anew returns the record of a site that was removed, for another time on the network.
+func (s site) anew(now time.Time) site {
+	former := s.Former
+	if s.Key != "" {
+		former = append(slices.Clone(former), formerKey{s.Key, s.Created})
+	}
+	return site{Name: s.Name, Created: now, Former: former[max(0, len(former)-maxFormer):]}
 }
 
 func (s site) canSend() bool    { return s.Role == config.RoleSend || s.Role == config.RoleBoth }

@@ -122,8 +122,14 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 	return of, err
 }
 
-// withKey returns the site with a new identity. Statements of its old identity are dropped.
+// withKey returns the site with a new identity. Statements of its old identity are dropped. With a
+// key that it had before, it can open its dead letters of that time.
 func (s site) withKey(key id.Hash) site {
+	for _, f := range s.Former {
+		if f.Key == key {
+			s.Created = f.Created
+		}
+	}
 	s.Key = key
 	s.Statement, s.Version, s.Payload, s.KeyHash = "", 0, "", ""
 	return s

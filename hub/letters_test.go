@@ -82,6 +82,22 @@ func TestRequeue(t *testing.T) {
 	}
 }
 
+// A site has joined anew, and is admitted with its former key. It can open its letter of that time.
+func TestRequeueForAFormerKey(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	first := q.centre("CA-RC", "fl-lab.#")
+	m := lab.send(key("fl-lab.dat"), "x").Messages[0].ID
+	ask[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"})
+	q.centre("CA-RC")
+	ask[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"})
+	ask[Changed](q, ControlAdmit, AdmitRequest{Site: "CA-RC", Role: config.RoleReceive,
+		Fingerprint: first.identity.Key()})
+	if got := q.requeue(m); !got.Failed.IsZero() {
+		t.Errorf("it answers %+v", got)
+	}
+}
+
 // A letter for another key, or without content, is not requeued. The answer has the command with
 // which its lab sends the file again.
 func TestRequeueInVain(t *testing.T) {

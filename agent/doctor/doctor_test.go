@@ -146,6 +146,9 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			return spoil("recipient.key")(o)
 		}, "key recipient.key", Fail, "not a private key"},
 		{"not joined", remove("chain.pem"), "certificate", Fail, "has not joined"},
+		{"lost certificate", func(o *Options) error {
+			return errors.Join(remove("chain.pem")(o), spoil("ledger.db")(o))
+		}, "certificate", Fail, "ask the admin of the hub for a new invitation"},
 		{"spoiled certificate", spoil("chain.pem"), "certificate", Fail, "move it away"},
 		{"other network", set(func(c *config.Agent) { c.Network = strings.Repeat("0", 64) }),
 			"certificate", Fail, "another network"},

@@ -52,7 +52,7 @@ func key(name string, use func(text []byte) error, remedy reason.Reason, o Optio
 	switch {
 	case errors.Is(err, secretfile.ErrLoose):
 		return fail(check, reason.Of(err), reason.New("close-key-as-said"))
-	case errors.Is(err, fs.ErrNotExist) && exists(o, "chain.pem"):
+	case errors.Is(err, fs.ErrNotExist) && (exists(o, "chain.pem") || exists(o, "ledger.db")):
 		return fail(check, missing(path), remedy)
 	case errors.Is(err, fs.ErrNotExist):
 		return fail(check, missing(path), reason.New("join-makes-keys"))
@@ -121,6 +121,9 @@ func certificate(_ context.Context, o Options) []Finding {
 			reason.New("mount-state"))
 	}
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && exists(o, "ledger.db") { // an agent has run here
+		return fail(check, missing(path), reason.New("restore-certificate"))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fail(check, reason.New("not-joined-yet"), reason.New("join-with-invitation"))
 	}
