@@ -201,6 +201,7 @@ func trays(cfg config.Agent) (list []outbox.Tray) {
 			Markers:   t.Markers, ShareSettle: time.Duration(t.ShareSettle), Disk: t.Disk,
 			RepeatWindow:  time.Duration(t.RepeatWindow),
 			LeavesRepeats: t.Repeat == config.RepeatLeave,
+			KeepDelivered: time.Duration(t.KeepDelivered),
 		})
 	}
 	return list

@@ -10,7 +10,55 @@ import (
 
 	"sealpost/agent"
 	"sealpost/agent/ledger"
+	"sealpost/internal/id"
 )
+
+// Old content is removed from delivered, and its receipts stay. It is kept if a recipient has
+// another pin than its receipt.
+func TestDeliveredContentIsRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorldAt(t, func() time.Time { return time.Now().AddDate(0, 2, 0) })
+	centre := w.join("CA-RC", "receive")
+	w.bind("ca_rc_queue", "fl-lab.*")
+	lab := w.join("FL-LAB", "send", "CA-RC")
+	sent := func(name string) agent.SentMessage {
+		var f agent.Found
+		must(t, lab.call(agent.PathFind, agent.FindRequest{Name: name}, &f))
+		if len(f.Sent) != 1 {
+			t.Fatalf("%s is sent %d times", name, len(f.Sent))
+		}
+		return f.Sent[0]
+	}
+	deliver := func(name string) {
+		lab.drop(name, []byte(name))
+		centre.expect("FL-LAB", name, []byte(name))
+		eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+		lab.stop()
+	}
+	deliver("proven.csv")
+	lab.set("keep_delivered", `"24h"`)
+	lab.start()
+	eventually(t, "it is removed", func() bool { return !sent("proven.csv").Removed.IsZero() })
+	if m := sent("proven.csv"); len(lab.tray("delivered")) > 0 || m.Folder != "" ||
+		!m.Recipients[0].Verified {
+		t.Errorf("it lies in %q, delivered has %v: %+v", m.Folder, lab.tray("delivered"), m)
+	}
+	deliver("doubted.csv")
+	l, err := ledger.Open(filepath.Join(lab.dir, "state", "ledger.db"))
+	must(t, err)
+	must(t, errors.Join(l.Update(t.Context(), func(tx *ledger.Tx) error {
+		pin, err := tx.Pin("CA-RC")
+		pin.Identity = id.Hash(strings.Repeat("0", 64))
+		return errors.Join(err, tx.SetPin(pin))
+	}), l.Close()))
+	lab.start()
+	eventually(t, "it is kept", func() bool {
+		return sent("doubted.csv").Reason.Code == "kept-unproven"
+	})
+	if len(lab.tray("delivered")) != 1 {
+		t.Error("it is removed")
+	}
+}
 
 // Long after its delivery, a message is deleted from both ledgers. Then its sender loses its ledger
 // and sends it again, from an old copy of its tray: it is not placed a second time.

@@ -41,7 +41,7 @@ func (g *ages) isDue(now time.Time, link Link) bool {
 	return true
 }
 
-// keepAges deletes the old history from the ledger.
+// keepAges deletes old history from the ledger, and old content from delivered/.
 func (a *Agent) keepAges(ctx context.Context) error {
 	var g ages
 	for backoff.Sleep(ctx, agesLook) == nil {
@@ -55,8 +55,19 @@ func (a *Agent) keepAges(ctx context.Context) error {
 		if err := a.forget(ctx, now); err != nil && ctx.Err() == nil {
 			a.log.Warn("old history not deleted; it will be retried", "error", err)
 		}
+		if a.outbox == nil {
+			continue
+		}
+		if err := a.outbox.Clear(ctx, now, restAfter(ctx)); err != nil && ctx.Err() == nil {
+			a.log.Warn("old content not removed; it will be retried", "error", err)
+		}
 	}
 	return nil
+}
+
+// restAfter returns the rest between two deletions.
+func restAfter(ctx context.Context) func(time.Duration) error {
+	return func(took time.Duration) error { return backoff.Sleep(ctx, forgetShare*took) }
 }
 
 // forget deletes the ledger's rows of messages that ended before keep_history.
@@ -65,9 +76,7 @@ func (a *Agent) forget(ctx context.Context, now time.Time) error {
 	if keep == 0 {
 		return nil
 	}
-	n, err := a.ledger.Forget(ctx, now.Add(-keep), func(took time.Duration) error {
-		return backoff.Sleep(ctx, forgetShare*took)
-	})
+	n, err := a.ledger.Forget(ctx, now.Add(-keep), restAfter(ctx))
 	if n != (ledger.Forgotten{}) {
 		a.log.Info("history deleted for its age", "sent", n.Sent, "received", n.Received,
 			"envelopes", n.Envelopes+n.Deliveries)

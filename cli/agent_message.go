@@ -152,6 +152,9 @@ func printLog(p *printer, l agent.Log) error {
 			why = reason.New("held-until", "time", m.HeldUntil)
 		}
 		t.add(m.Finished, messageStands(m.Stands(), why, m.Folder))
+		if !m.Removed.IsZero() {
+			t.add(m.Removed, reason.New("log-removed"))
+		}
 	}
 	for _, m := range l.Received {
 		if !m.Placed {
@@ -169,6 +172,14 @@ func printLog(p *printer, l agent.Log) error {
 // messageStands returns the state of a message, why, and the folder in which it lies.
 func messageStands(state, why reason.Reason, folder string) reason.Reason {
 	return reason.New("message-stands", "state", state, "why", why, "folder", folder)
+}
+
+// removedFor returns the reason for which the content of a message is no longer in its tray.
+func removedFor(m agent.SentMessage) reason.Reason {
+	if m.Removed.IsZero() {
+		return reason.Reason{}
+	}
+	return reason.New("removed-for-age", "time", m.Removed)
 }
 
 func sitesOf(m agent.SentMessage) (sites []id.Site) {

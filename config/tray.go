@@ -61,6 +61,11 @@ type Tray struct {
 	// STATUS.txt, so that the job does not bring it once more. Folders, and files above 1 GiB, are
 	// always sent. Default "send".
 	Repeat string `toml:"repeat"`
+	// How long a delivered file stays in delivered before the agent removes it. It removes a file
+	// only if the receipts of all recipients are verified once more, and the file is as it was
+	// sent. "agent find" and "agent log" show the removed files, and why an older one stays.
+	// "0s" keeps all for ever, otherwise 24h at least, and less than keep_history. Default "0s".
+	KeepDelivered Duration `toml:"keep_delivered"`
 	// How long a message waits in sending before it is sealed, so that "sealpost agent recall" can
 	// take it back. Default "0s".
 	Hold Duration `toml:"hold"`

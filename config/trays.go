@@ -54,12 +54,26 @@ func (f *file) checkTrays(a Agent) (checks []error) {
 		check("changes", oneOf(t.Changes, ChangesSend, ChangesTell))
 		check("repeat_window", durationIn(t.RepeatWindow, 0, 366*24*hour))
 		check("repeat", oneOf(t.Repeat, RepeatSend, RepeatLeave))
+		check("keep_delivered", keepDelivered(t.KeepDelivered, a.KeepHistory))
 		check("hold", durationIn(t.Hold, 0, 24*hour))
 		check("first_number", atLeast(t.FirstNumber, 1))
 		check("sweep", durationIn(t.Sweep, second/10, 24*hour))
 		check("ignore", namePatterns(t.Ignore))
 	}
 	return checks
+}
+
+// keepDelivered checks the time for content against that for the history, which has its receipts.
+func keepDelivered(d, history Duration) error {
+	switch least := Duration(24 * hour); {
+	case d == 0:
+		return nil
+	case d < least:
+		return fmt.Errorf("want 0s, or %s at least, not %s", least, d)
+	case history != 0 && d >= history:
+		return fmt.Errorf("want less than keep_history, which is %s, not %s", history, d)
+	}
+	return nil
 }
 
 // trayName checks a name and adds it to the taken ones.

@@ -31,6 +31,34 @@ var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-brought":     killWhenCopied,
 	"outbox-recorded":    killWhenCopied,
 	"outbox-cleared":     killWhenCopied,
+
+	"outbox-removing":  killWhenRemoved,
+	"outbox-set-aside": killWhenRemoved,
+	"outbox-removed":   killWhenRemoved,
+}
+
+// killWhenRemoved has an old file removed from delivered.
+func killWhenRemoved(t *testing.T, point string) {
+	w := newWorld(t)
+	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
+	lab.Start()
+	lab.Drop("old.csv", smallFile)
+	w.Audit()
+	lab.Stop()
+	const days = "172800000" // in milliseconds
+	lab.exec("UPDATE message SET claimed = claimed - " + days + ", filed_at = filed_at - " + days)
+	edit(t, lab.config(), `keep_delivered = "0s"`, `keep_delivered = "24h"`)
+	lab.Start("SEALPOST_FAULT=" + point)
+	lab.diesAt(point)
+	// the next look is a day later
+	lab.exec("UPDATE removal SET time = time - " + days)
+	lab.Start()
+	eventually(t, "it is removed, and listed", func() bool {
+		return lab.sum(`SELECT count(*) FROM removal WHERE kept = ''`) == 1
+	}, lab.statusText)
+	if left, err := os.ReadDir(lab.at("delivered")); err != nil || len(left) > 0 {
+		t.Errorf("in delivered: %v, %v", left, err)
+	}
 }
 
 // killWhenCopied has the files of an outbox copied that is a disk of its own.

@@ -258,6 +258,7 @@ func (tx *Tx) forgetMessages(list []Outgoing) error {
 			"ON CONFLICT DO UPDATE SET number = max(number, excluded.number)",
 		"DELETE FROM outcome WHERE uid IN (SELECT value->>'UID' FROM json_each(?))",
 		"DELETE FROM earlier WHERE uid IN (SELECT value->>'UID' FROM json_each(?))",
+		"DELETE FROM removal WHERE seq IN (SELECT value->>'Seq' FROM json_each(?))",
 		"DELETE FROM message WHERE seq IN (SELECT value->>'Seq' FROM json_each(?))",
 	} {
 		if err == nil {

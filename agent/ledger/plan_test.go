@@ -135,6 +135,10 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 			return err
 		},
 		"forget leased": func() error { _, _, err := tx.forgetLeased(day, place{}); return err },
+		"removal":       func() error { _, err := tx.Removal(1); return ignoreNotFound(err) },
+		"removable":     func() error { _, _, err := tx.Removable("outbox", day, 10); return err },
+		"removals":      func() error { return tx.SetRemovals("outbox", 1, []Removal{{Seq: 1}}) },
+		"kept back":     func() error { _, err := tx.KeptBack("outbox", day, 10); return err },
 		"known before": func() error {
 			_, err := tx.Known("FL-LAB", []id.UID{waiting.UID})
 			return err

@@ -290,6 +290,15 @@ CREATE INDEX IF NOT EXISTS message_withdrawn ON message (claimed) WHERE state = 
 CREATE INDEX IF NOT EXISTS envelope_dropped ON envelope (sealed) WHERE state = 'dropped';
 CREATE INDEX IF NOT EXISTS delivery_time ON delivery (time);
 
+-- Delivered messages whose content was removed from their tray, or still lies there.
+CREATE TABLE IF NOT EXISTS removal (
+  seq  INTEGER PRIMARY KEY,           -- of the message
+  tray TEXT    NOT NULL,
+  time INTEGER NOT NULL,              -- of the removal, or of the last look
+  kept TEXT    NOT NULL               -- why it lies there; empty: it is removed
+) STRICT;
+CREATE INDEX IF NOT EXISTS removal_kept ON removal (tray, time) WHERE kept <> '';
+
 -- The received messages whose rows were deleted.
 CREATE TABLE IF NOT EXISTS known_sender (
   number INTEGER PRIMARY KEY,

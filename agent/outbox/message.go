@@ -30,8 +30,10 @@ type Message struct {
 	Sealed    time.Time     `json:"sealed,omitzero"`
 	Published time.Time     `json:"published,omitzero"` // the hub's promise
 	// when the hub ends its deliveries that still wait, in the last quarter of their time
-	Expires  time.Time   `json:"expires,omitzero"`
-	Finished time.Time   `json:"finished,omitzero"`
+	Expires  time.Time `json:"expires,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	// when its content was removed from delivered/ for its age
+	Removed  time.Time   `json:"removed,omitzero"`
 	Envelope id.Envelope `json:"envelope_id,omitempty"`
 	// Follows is a message whose content was changed after it was sent. This one has the rest.
 	Follows    id.Message  `json:"follows,omitempty"`
@@ -167,7 +169,7 @@ func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 	if m.IsRequeued() {
 		m.Reason = m.onItsWayAgain()
 	}
-	return m, nil
+	return m, m.removal(tx, row)
 }
 
 // IsRequeued reports whether a failed message is on its way to a recipient again.

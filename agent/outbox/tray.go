@@ -41,7 +41,8 @@ type Tray struct {
 	RepeatWindow time.Duration
 	// whether a file that was sent before stays in outbox/
 	LeavesRepeats bool
-	Disk          string // "local" or "shared", as the admin says; empty: as the system says
+	KeepDelivered time.Duration // how long content stays in delivered/; 0: for ever
+	Disk          string        // "local" or "shared", as the admin says; empty: as the system says
 }
 
 // Folders is the folder of a tray, by its clean path. Its parts show the state of each message.

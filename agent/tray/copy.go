@@ -15,6 +15,31 @@ import (
 // CopyName returns the name of an unfinished copy. The finder does not take it.
 func CopyName() string { return copyPrefix + string(id.Random128[id.UID]()) + copySuffix }
 
+// PrivateName returns the name of the folder in which a message's content is removed. It has the
+// form of CopyName.
+func PrivateName(uid id.UID) string { return copyPrefix + string(uid) + copySuffix }
+
+// MakePrivate makes a folder that no other account can use. One that is left of a crash is taken.
+func (h *Handles) MakePrivate(rel string) error {
+	if err := h.mkdirPrivate(rel); err != nil {
+		return err
+	}
+	return h.IsPrivate(rel)
+}
+
+// IsPrivate returns an error unless a folder is of this account, and closed to all others.
+func (h *Handles) IsPrivate(rel string) error {
+	d, err := h.Dir(rel)
+	if err != nil {
+		return err
+	}
+	info, err := d.Info()
+	if err == nil && (!info.IsOurs() || info.IsShared()) {
+		err = reason.Err("folder-not-private")
+	}
+	return err
+}
+
 const (
 	copyPrefix = "~$"
 	copySuffix = ".tmp"
