@@ -43,7 +43,8 @@ func killWhenRemoved(t *testing.T, point string) {
 	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
 	lab.Start()
 	lab.Drop("old.csv", smallFile)
-	w.Audit()
+	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 1 },
+		lab.statusText)
 	lab.Stop()
 	const days = "172800000" // in milliseconds
 	lab.exec("UPDATE message SET claimed = claimed - " + days + ", filed_at = filed_at - " + days)
