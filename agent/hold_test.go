@@ -33,7 +33,8 @@ func TestAHeldSite(t *testing.T) {
 	centre.expect("FL-LAB", "data.csv", []byte("1"))
 }
 
-// A lab reads that one of its messages is on hold at the hub. Others pass it.
+// A lab reads that one of its messages is on hold at the hub. Others pass it, and a centre that
+// starts leases each once.
 func TestAHeldMessage(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -50,9 +51,15 @@ func TestAHeldMessage(t *testing.T) {
 	var out hub.LettersAnswer
 	w.admin(hub.ControlHoldOne, hub.HoldOneRequest{LetterRequest: hub.LetterRequest{Message: m.ID},
 		Because: "ask first"}, &out)
-	centre.start()
 	lab.drop("passes.csv", []byte("2"))
+	eventually(t, "both are at the hub", func() bool {
+		return lab.status().Outbox.Counts[ledger.Published] == 2
+	})
+	centre.start()
 	centre.expect("FL-LAB", "passes.csv", []byte("2"))
+	if n := w.Hub.Count("msg=leased"); n != 1 {
+		t.Errorf("at its start the centre has leased %d deliveries", n)
+	}
 	var text []byte
 	eventually(t, "STATUS.txt has the hold", func() bool {
 		text, _ = os.ReadFile(filepath.Join(lab.dir, "STATUS.txt"))

@@ -222,7 +222,7 @@ func (a *Agent) connected(hello api.Hello, audit reason.Reason) {
 	if isNew && a.outbox != nil {
 		a.outbox.HubIsNew(hello.Incarnation)
 	}
-	if before.Incarnation != hello.Incarnation && a.inbox != nil {
+	if before.Incarnation != "" && before.Incarnation != hello.Incarnation && a.inbox != nil {
 		a.inbox.Reconsider() // released deliveries of another hub are never leased again
 	}
 }

@@ -32,6 +32,9 @@ func (c *call) lease(in api.LeaseRequest) error {
 	if _, err := id.Parse128[id.Session](string(in.Session)); err != nil {
 		return err
 	}
+	if _, err := id.Parse128[id.Session](string(in.Renews)); in.Renews != "" && err != nil {
+		return err
+	}
 	if in.Max < 1 || in.MaxBytes < 0 {
 		return problem(api.CodeInvalid, "want at least one delivery")
 	}
@@ -46,7 +49,7 @@ func (c *call) lease(in api.LeaseRequest) error {
 	leased, err := c.hub.spool.Lease(ctx, spool.LeaseRequest{
 		Queue: c.caller.Name.Queue(), Session: in.Session, Duration: leaseTime,
 		Max: min(in.Max, api.MaxLeases), MaxBytes: min(in.MaxBytes, api.MaxLease-leaseHead),
-		Number: in.Number, Got: in.Got, Except: except,
+		Number: in.Number, Got: in.Got, Renews: in.Renews, Except: except,
 	})
 	if err != nil {
 		return err

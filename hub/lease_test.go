@@ -200,3 +200,31 @@ func TestABlockedSenderIsTold(t *testing.T) {
 		Blocked: make([]id.Site, api.MaxExcept+1)})
 	wantCode(t, err, api.CodeInvalid)
 }
+
+// The first request of an agent that has just ended arrives after those of its successor. It
+// displaces no other.
+func TestALateLeaseOfAnEndedAgent(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, ca := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	sessions := map[string]id.Session{"before": id.Random128[id.Session](),
+		"ended": id.Random128[id.Session](), "running": id.Random128[id.Session]()}
+	for _, c := range []struct {
+		of          string
+		number, got uint64
+		want        int
+		err         error
+	}{
+		{"before", 1, 0, 1, nil}, {"running", 1, 0, 0, nil}, {"running", 2, 1, 1, nil},
+		{"ended", 1, 0, 0, nil}, {"running", 3, 2, 1, nil}, {"before", 2, 1, 0, api.ErrHeld},
+		{"ended", 2, 0, 0, nil}, {"running", 4, 3, 1, nil},
+	} {
+		if c.number != 2 || c.of != "running" { // that one gets the delivery of the one before
+			lab.send(key("fl-lab.dat"), "x")
+		}
+		got, err := ca.Lease(t.Context(), api.LeaseRequest{Session: sessions[c.of],
+			Number: c.number, Got: c.got, Max: 1, MaxBytes: 1 << 20, Wait: 5 * time.Second})
+		if !errors.Is(err, c.err) || len(got) != c.want {
+			t.Fatalf("request %d of %s: %d deliveries, %v", c.number, c.of, len(got), err)
+		}
+	}
+}

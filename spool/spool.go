@@ -102,10 +102,16 @@ type Spool interface {
 	// nothing due saves nothing for later. Turns begin anew after a restart. Deliveries of the
 	// senders in Except wait for a later call, with no attempt counted.
 	//
-	// A session is newer if this process has not seen
-	// it before. The first Lease of a newer session voids the leases of the queue's current one and
-	// ends its waits with ErrHeld; every later call of the displaced session gets ErrHeld too.
-	// Deliveries that rested for the displaced session are due at once, at least thousands of them.
+	// One session holds a queue. A session that this process has not seen before is newer, and
+	// takes the queue. That voids the leases of the other one and ends its waits with ErrHeld, and
+	// every later call of the displaced session gets ErrHeld too. While a queue is held, a session
+	// with numbered calls takes it with the first call that has the answer to an earlier one, and
+	// until then it gets nothing, at once. Of two such sessions the one that called first is older,
+	// and the other displaces it. So a late call of a session that has ended displaces none. Renews
+	// names the session that the caller has held until now: the new one takes the queue at once
+	// from that one, and gets ErrHeld if that one was displaced.
+	// Deliveries that rested for the displaced session, or before the call number 1 of the first
+	// one, are due at once, at least thousands of them.
 	// Leases live in memory: after a restart everything waits again, and no attempt was counted.
 	//
 	// A session that calls one after the other numbers its calls, and names the newest call whose
@@ -257,6 +263,7 @@ type LeaseRequest struct {
 	Except   []id.Site     // senders whose deliveries wait for a later call
 	Number   uint64        // of this call in its session, growing from 1; 0: not numbered
 	Got      uint64        // number of the newest call whose answer is complete; 0: none
+	Renews   id.Session    // the caller's session before this one; empty: none
 }
 
 // DeliveryID names one envelope in one queue. Settling and reading check all four parts.

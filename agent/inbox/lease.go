@@ -81,7 +81,8 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 				return err
 			}
 			if isMended {
-				ask.Session, ask.Number, ask.Got = id.Random128[id.Session](), 0, 0
+				ask.Renews, ask.Session = ask.Session, id.Random128[id.Session]()
+				ask.Number, ask.Got = 0, 0
 			}
 			continue
 		}
@@ -104,8 +105,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 
 // beginLease returns the context of the next call, and reports whether it is the session's last
 // one. That does not wait. Then a new session begins: the hub gives it all that rests for this
-// site at once. The last call learns whether a newer agent holds the queue, which a new session
-// would displace.
+// site at once. It names the one before, so that it displaces no newer agent.
 func (b *Inbox) beginLease(ctx context.Context) (call context.Context, isLast bool, stop func()) {
 	call, stop = context.WithCancel(ctx)
 	b.mu.Lock()

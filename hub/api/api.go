@@ -257,7 +257,8 @@ type KnownEnvelope struct {
 
 // LeaseRequest asks for deliveries of the caller's own queue and waits for them. A session that
 // sends one request at a time numbers them. The hub then offers the deliveries of a lost answer
-// again at once, and not when their leases end.
+// again at once, and not when their leases end. While another session holds the queue, the answer
+// to the first numbered request of a newer one is empty; the next request takes the queue.
 type LeaseRequest struct {
 	Session  id.Session    `json:"session"`
 	Max      int           `json:"max"`
@@ -267,6 +268,8 @@ type LeaseRequest struct {
 	Number uint64 `json:"number,omitempty"`
 	// number of the newest request with a complete answer
 	Got uint64 `json:"got,omitempty"`
+	// the caller's session before this one, which ends that
+	Renews id.Session `json:"renews,omitempty"`
 	// senders whose deliveries wait for a later request; with Blocked at most MaxExcept
 	Except []id.Site `json:"except,omitempty"`
 	// senders from whom the caller takes nothing: their deliveries wait, and they are told

@@ -28,7 +28,9 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 	}
 	defer s.leave()
 	q := s.queue(req.Queue)
-	if err := q.Begin(req); err != nil {
+	if err := q.Begin(req); errors.Is(err, queue.ErrAspires) {
+		return nil, nil
+	} else if err != nil {
 		return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
 	}
 	view := func(read func(queue.Snapshot) error) error {

@@ -19,6 +19,7 @@ type model struct {
 	quotas    spool.Quotas
 	before    spool.Usage             // of other stories in the same store; none is kept
 	sessions  map[string][]id.Session // by queue, the newest last
+	aspiring  map[string][]aspirant   // by queue: sessions that may take it, the newest last
 	calls     map[string]*modelCall   // by queue: the newest numbered one of its session
 	events    map[id.Site][]modelEvent
 	forgotten []*modelEnvelope
@@ -241,20 +242,55 @@ func (m *model) deliveries() (all []place) {
 	return all
 }
 
-// adopt reports whether the session may lease from the queue. It ends the leases of the one before
+// aspirant is a session that has called while another one held the queue.
+type aspirant struct {
+	session id.Session
+	number  uint64 // of its newest call
+}
+
+// admission is the answer to the session of a call.
+type admission int
+
+const (
+	isHolder admission = iota // it leases
+	aspires                   // it gets nothing yet
+	isHeld                    // it is displaced
+)
+
+// adopt returns the admission of a call's session. A new holder ends the leases of the one before
 // it, and makes the deliveries due that rested for that one.
-func (m *model) adopt(queue string, s id.Session) bool {
-	seen := m.sessions[queue]
-	if slices.Contains(seen, s) {
-		return seen[len(seen)-1] == s
+func (m *model) adopt(req spool.LeaseRequest) admission {
+	seen := m.sessions[req.Queue]
+	if i := slices.Index(seen, req.Session); i >= 0 {
+		return map[bool]admission{true: isHolder, false: isHeld}[i == len(seen)-1]
 	}
-	m.sessions[queue] = append(seen, s)
-	m.endLeases(queue)
-	for _, p := range m.waiting(queue) {
-		p.d.hurried = len(seen) > 0 && p.d.held.IsZero()
+	renews := len(seen) > 0 && req.Renews == seen[len(seen)-1]
+	if req.Renews != "" && slices.Contains(seen, req.Renews) && !renews {
+		return isHeld
 	}
-	delete(m.calls, queue)
-	return true
+	if len(seen) > 0 && req.Number != 0 && !renews {
+		list := m.aspiring[req.Queue]
+		i := slices.IndexFunc(list, func(a aspirant) bool { return a.session == req.Session })
+		switch {
+		case i < 0:
+			m.aspiring[req.Queue] = append(list, aspirant{req.Session, req.Number})
+			return aspires
+		case req.Got < list[i].number:
+			list[i].number = req.Number
+			return aspires
+		}
+		for _, older := range list[:i] {
+			seen = append([]id.Session{older.session}, seen...)
+		}
+		m.aspiring[req.Queue] = slices.Clone(list[i+1:])
+	}
+	m.sessions[req.Queue] = append(seen, req.Session)
+	m.endLeases(req.Queue)
+	for _, p := range m.waiting(req.Queue) {
+		p.d.hurried = (len(seen) > 0 || req.Number == 1) && p.d.held.IsZero()
+	}
+	delete(m.calls, req.Queue)
+	return isHolder
 }
 
 // call begins a numbered call, whose session has the answers up to one of them.

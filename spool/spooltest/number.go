@@ -134,6 +134,10 @@ var numberTests = map[string]func(*room){
 		req.Session = newer
 		ds, err := r.Lease(r.ctx, req)
 		r.no(err)
+		r.check(len(ds) == 0, "before it has an answer the newer session got %d", len(ds))
+		req.Number, req.Got = 2, 1
+		ds, err = r.Lease(r.ctx, req)
+		r.no(err)
 		r.check(len(ds) == 1, "the newer session got %d", len(ds))
 		r.restart()
 		r.ask(centre, 6, 5, 1)

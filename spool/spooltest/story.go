@@ -39,7 +39,8 @@ func checkModel(t *testing.T, open Factory) {
 		told++
 		s := &story{T: t, room: r, names: told, model: &model{
 			clock: r.clock, uploads: make(map[id.Envelope]modelUpload),
-			sessions: make(map[string][]id.Session), calls: make(map[string]*modelCall),
+			sessions: make(map[string][]id.Session), aspiring: make(map[string][]aspirant),
+			calls:  make(map[string]*modelCall),
 			events: make(map[id.Site][]modelEvent), turns: make(map[string]turns),
 			old: make(map[id.Site]int), read: make(map[id.Site]int),
 		}}
@@ -216,21 +217,24 @@ func (s *story) repeat(t *rapid.T) {
 
 func (s *story) lease(t *rapid.T) {
 	queue := s.anySite(t, "RC", 3).Queue()
-	held := s.sessions[queue]
-	session := id.Random128[id.Session]()
-	if len(held) > 0 && rapid.IntRange(0, 9).Draw(t, "session") > 0 {
-		session = held[len(held)-1]
-		if len(held) > 1 && rapid.IntRange(0, 9).Draw(t, "old") == 0 {
-			session = held[0]
-		}
-	}
 	req := spool.LeaseRequest{
-		Queue: queue, Session: session, Max: rapid.IntRange(1, 4).Draw(t, "max"), MaxBytes: 1 << 20,
+		Queue: queue, Max: rapid.IntRange(1, 4).Draw(t, "max"), MaxBytes: 1 << 20,
 		Duration: time.Duration(rapid.IntRange(1, 10).Draw(t, "minutes")) * time.Minute,
 	}
-	allowed := s.adopt(queue, session)
-	if allowed && rapid.Bool().Draw(t, "numbered") {
-		s.number(t, &req)
+	s.session(t, &req)
+	switch s.adopt(req) {
+	case isHeld:
+		_, err := s.room.Lease(s.room.ctx, req)
+		s.room.want(err, spool.ErrHeld)
+		return
+	case aspires:
+		ds, err := s.room.Lease(s.room.ctx, req)
+		s.room.no(err)
+		s.room.check(len(ds) == 0, "a session that does not hold the queue got %d", len(ds))
+		return
+	}
+	if req.Number != 0 {
+		s.call(req.Queue, req.Number, req.Got)
 	}
 	want, waiting := map[id.Site][]place{}, 0
 	for n := range 2 {
@@ -238,7 +242,7 @@ func (s *story) lease(t *rapid.T) {
 		want[from] = s.offered(queue, from)
 		waiting += len(want[from])
 	}
-	if allowed && waiting == 0 {
+	if waiting == 0 {
 		ctx, cancel := context.WithTimeout(s.room.ctx, time.Millisecond)
 		defer cancel()
 		ds, err := s.room.Lease(ctx, req)
@@ -250,10 +254,6 @@ func (s *story) lease(t *rapid.T) {
 	ctx, cancel := context.WithTimeout(s.room.ctx, patience)
 	defer cancel()
 	ds, err := s.room.Lease(ctx, req)
-	if !allowed {
-		s.room.want(err, spool.ErrHeld)
-		return
-	}
 	s.room.no(err)
 	s.room.check(len(ds) == min(waiting, req.Max), "got %d deliveries, want %d of %d", len(ds),
 		req.Max, waiting)
@@ -288,16 +288,38 @@ func (s *story) turn(queue string, costs turns, left map[id.Site][]place) {
 		s.turns[queue])
 }
 
-// number makes a call the next of its session. The session has the answer to the one before, or has
-// lost it.
-func (s *story) number(t *rapid.T, req *spool.LeaseRequest) {
-	last := uint64(0)
-	if c := s.calls[req.Queue]; c != nil {
+// session draws the session of a call. It is mostly the one that holds the queue, or one that may
+// take it, a displaced one or a new one. A numbered call is the next of its session, which
+// has the answer to the one before, or has lost it.
+func (s *story) session(t *rapid.T, req *spool.LeaseRequest) {
+	held, last := s.sessions[req.Queue], uint64(0)
+	kind := "new"
+	if len(held) > 0 {
+		kind = rapid.SampledFrom([]string{"holder", "holder", "holder", "holder", "holder",
+			"holder", "aspirant", "aspirant", "old", "new", "renewed"}).Draw(t, "session")
+	}
+	list := s.aspiring[req.Queue]
+	switch {
+	case kind == "aspirant" && len(list) > 0:
+		a := rapid.SampledFrom(list).Draw(t, "aspirant")
+		req.Session, last = a.session, a.number
+	case kind == "old":
+		req.Session = held[0]
+	case kind == "new" || kind == "renewed":
+		req.Session = id.Random128[id.Session]()
+		if kind == "renewed" {
+			req.Renews = rapid.SampledFrom(held).Draw(t, "renews")
+		}
+	default:
+		req.Session = held[len(held)-1]
+	}
+	if c := s.calls[req.Queue]; c != nil && len(held) > 0 && req.Session == held[len(held)-1] {
 		last = c.number
 	}
-	req.Number = last + rapid.Uint64Range(1, 3).Draw(t, "number")
-	req.Got = rapid.Uint64Range(0, req.Number-1).Draw(t, "got")
-	s.call(req.Queue, req.Number, req.Got)
+	if rapid.Bool().Draw(t, "numbered") {
+		req.Number = last + rapid.Uint64Range(1, 3).Draw(t, "number")
+		req.Got = rapid.Uint64Range(0, req.Number-1).Draw(t, "got")
+	}
 }
 
 // leased compares one delivery with the model's.
@@ -629,5 +651,6 @@ func (s *story) restart(*rapid.T) {
 	}
 	clear(s.turns)
 	clear(s.sessions)
+	clear(s.aspiring)
 	clear(s.calls)
 }

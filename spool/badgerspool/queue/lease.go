@@ -49,7 +49,7 @@ var ErrOvertaken = errors.New("overtaken by a later call of the session")
 func (q *Queue) Lease(req spool.LeaseRequest, now time.Time, view View) ([]Lease, Wait, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.adopt(req.Session); err != nil {
+	if err := q.adopt(req); err != nil {
 		return nil, Wait{}, err
 	}
 	if req.Number != 0 && req.Number != q.number {

@@ -13,6 +13,7 @@ package queue
 
 import (
 	"container/heap"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -38,11 +39,24 @@ type Queue struct {
 	number   uint64        // of the session's newest numbered call
 	answer   []spool.Token // leased by that call, and not confirmed by the session yet
 	seen     []id.Session  // displaced ones, oldest first
+	aspiring []aspirant    // sessions that may take the queue, oldest first
 	changed  chan struct{} // closed when a waiting Lease should look again; nil when none waits
 }
 
+// aspirant is a session that has called while another one holds the queue. It takes the queue once
+// a call shows that the answer has arrived.
+type aspirant struct {
+	session id.Session
+	number  uint64 // of its newest call
+}
+
+// ErrAspires means that the session of a call does not hold the queue yet. It takes the queue with
+// the next call.
+var ErrAspires = errors.New("the session does not hold the queue yet")
+
 const (
 	maxSeen   = 1024 // displaced sessions remembered per queue; a forgotten one counts as new
+	maxAspire = 16   // aspirants per queue; a forgotten one begins anew
 	maxLeased = 8192 // leases per queue; more deliveries wait until one has ended
 )
 
@@ -143,7 +157,7 @@ func (q *Queue) line(p Position) *line { return q.lane(p.From).line(p.order()) }
 func (q *Queue) Begin(req spool.LeaseRequest) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.adopt(req.Session); err != nil || req.Number == 0 {
+	if err := q.adopt(req); err != nil || req.Number == 0 {
 		return err
 	}
 	if req.Number <= q.number {
@@ -161,28 +175,60 @@ func (q *Queue) Begin(req spool.LeaseRequest) error {
 	return nil
 }
 
-// adopt makes the session the queue's own, and ends the leases of the one before it. Deliveries
-// that rested for that one are due.
-func (q *Queue) adopt(session id.Session) error {
-	if session == q.session {
+// adopt makes the session of a call the queue's own, and ends the leases of the one before it.
+// Deliveries that rested are due for a session that has just begun.
+func (q *Queue) adopt(req spool.LeaseRequest) error {
+	if req.Session == q.session {
 		return nil
 	}
-	if slices.Contains(q.seen, session) {
+	if slices.Contains(q.seen, req.Session) || slices.Contains(q.seen, req.Renews) {
 		return spool.ErrHeld
 	}
+	if req.Number != 0 && q.session != "" && req.Renews != q.session && !q.isConfirmed(req) {
+		return ErrAspires
+	}
 	if q.session != "" {
-		if len(q.seen) == maxSeen {
-			q.seen = slices.Delete(q.seen, 0, 1)
-		}
-		q.seen = append(q.seen, q.session)
+		q.displace(q.session)
+	}
+	if q.session != "" || req.Number == 1 {
 		q.hurry()
 	}
-	q.session, q.number, q.answer = session, 0, nil
+	q.session, q.number, q.answer = req.Session, 0, nil
 	for len(q.expiry) > 0 {
 		q.giveBack(q.expiry[0])
 	}
 	q.wake() // the displaced session's waiting calls
 	return nil
+}
+
+// isConfirmed reports whether the session of a numbered call has had the answer to one of its calls
+// here. If so, the sessions that called first before it are displaced, since it began after them.
+// Otherwise it becomes an aspirant.
+func (q *Queue) isConfirmed(req spool.LeaseRequest) bool {
+	i := slices.IndexFunc(q.aspiring,
+		func(a aspirant) bool { return a.session == req.Session })
+	switch {
+	case i < 0:
+		q.aspiring = append(q.aspiring, aspirant{req.Session, req.Number})
+		q.aspiring = q.aspiring[max(0, len(q.aspiring)-maxAspire):]
+		return false
+	case req.Got < q.aspiring[i].number:
+		q.aspiring[i].number = req.Number
+		return false
+	}
+	for _, older := range q.aspiring[:i] {
+		q.displace(older.session)
+	}
+	q.aspiring = slices.Delete(q.aspiring, 0, i+1)
+	return true
+}
+
+// displace refuses a session from now on.
+func (q *Queue) displace(s id.Session) {
+	if len(q.seen) == maxSeen {
+		q.seen = slices.Delete(q.seen, 0, 1)
+	}
+	q.seen = append(q.seen, s)
 }
 
 // hurry offers the deliveries that rest to a new session: the obstacle may have gone. It offers at
