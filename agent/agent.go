@@ -180,6 +180,8 @@ func (a *Agent) rooms() (err error) {
 			Reserve: int64(a.cfg.Inbox.Reserve), MaxSize: int64(a.cfg.Inbox.MaxSize),
 			Workers: a.cfg.Inbox.Workers, Readers: inbox.Readers(a.cfg.Inbox.Readers),
 			KeepHidden: a.cfg.Inbox.Hidden, KeepExecutable: a.cfg.Inbox.Executables,
+			OnlyCompared: a.cfg.Inbox.Accept == config.AcceptCompared,
+			PerDay:       int64(a.cfg.Inbox.AcceptPerDay), Now: a.now,
 			Session: a.session,
 			Ledger:  a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Keys: a.keys,
 			Log: a.log,

@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"sealpost/agent"
 	"sealpost/internal/id"
@@ -48,4 +50,79 @@ func TestABlockedSender(t *testing.T) {
 	must(t, centre.call(agent.PathUnblock, block, nil)) // again
 	centre.expect("FL-LAB", "data1", []byte("1"))
 	centre.expect("FL-LAB", "data2", []byte("2"))
+}
+
+// A centre that accepts compared senders only takes nothing from others. Both sides read why, and
+// the file comes after the comparison.
+func TestACentreTakesFromComparedSenders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	centre := w.site(w.Join("CA-RC", "receive"))
+	centre.set("accept", `"compared"`)
+	centre.start()
+	w.bind("ca_rc_queue", "fl-lab.*", "pa-lab.*")
+	other := w.join("PA-LAB", "send", "CA-RC")
+	centre.trust("PA-LAB", other.status().Fingerprint)
+	lab, stranger := w.join("FL-LAB", "send", "CA-RC"), w.join("NY-LAB", "send")
+	lab.drop("data", []byte("1"))
+	eventually(t, "the hub has it",
+		func() bool { return lab.status().Outbox.Counts["published"] > 0 })
+	other.drop("other", []byte("2"))
+	centre.expect("PA-LAB", "other", []byte("2"))
+	own := lab.status()
+	eventually(t, "the lab reads it", func() bool {
+		return strings.Contains(lab.statusFile(), "'sealpost agent trust FL-LAB'") &&
+			strings.Contains(lab.statusFile(), own.Words)
+	})
+	eventually(t, "the centre reads it", func() bool {
+		return strings.Contains(centre.statusFile(), "NOT COMPARED") &&
+			strings.Contains(centre.statusFile(), own.Words)
+	})
+	if got := stranger.status().Link.Withheld; len(got) > 0 {
+		t.Errorf("a site that sends there nothing reads %v", got)
+	}
+	if got := centre.inInbox(); !slices.Equal(got, []string{"PA-LAB/other"}) ||
+		centre.pinOf("FL-LAB").Ground != "" {
+		t.Errorf("received before the comparison: %v", got)
+	}
+	both, err := centre.identify("FL-LAB")
+	if err != nil || both.Other.Fingerprint != own.Fingerprint {
+		t.Fatalf("to compare: %+v, %v", both, err)
+	}
+	centre.trust("FL-LAB", both.Other.Fingerprint)
+	centre.expect("FL-LAB", "data", []byte("1"))
+	eventually(t, "neither reads it any more", func() bool {
+		return len(lab.status().Link.Withheld)+len(centre.status().Link.Uncompared) == 0
+	})
+}
+
+// A centre takes so many bytes from each sender in a day, also after a restart. The sender reads
+// it, and its files come on the next day.
+func TestBytesOfADay(t *testing.T) {
+	t.Parallel()
+	var leap atomic.Int64
+	w := newWorld(t)
+	centre := w.site(w.Join("CA-RC", "receive"))
+	centre.set("accept_per_day", `"10KiB"`)
+	centre.Now = func() time.Time { return time.Now().Add(time.Duration(leap.Load())) }
+	centre.start()
+	w.bind("ca_rc_queue", "fl-lab.*", "pa-lab.*")
+	lab, other := w.join("FL-LAB", "send", "CA-RC"), w.join("PA-LAB", "send", "CA-RC")
+	large := random(20 << 10)
+	lab.drop("large", large) // it crosses the limit, and is taken
+	centre.expect("FL-LAB", "large", large)
+	centre.stop()
+	centre.start()
+	lab.drop("small", []byte("1"))
+	eventually(t, "the lab reads it", func() bool {
+		return strings.Contains(lab.statusFile(), "takes no more bytes of this site today")
+	})
+	other.drop("other", []byte("2"))
+	centre.expect("PA-LAB", "other", []byte("2"))
+	if got := centre.inInbox(); slices.Contains(got, "FL-LAB/small") {
+		t.Errorf("received on the same day: %v", got)
+	}
+	leap.Store(int64(24 * time.Hour))
+	must(t, centre.call(agent.PathRetry, agent.Nothing{}, nil))
+	centre.expect("FL-LAB", "small", []byte("1"))
 }

@@ -71,6 +71,14 @@ func (a *Agent) identify(ctx context.Context, in IdentityRequest) (i Identities,
 
 // shownBy returns the identity that the hub shows for a site without a pin.
 func (a *Agent) shownBy(ctx context.Context, site id.Site) (id.Hash, error) {
+	a.mu.Lock()
+	waiting := a.link.Uncompared
+	a.mu.Unlock()
+	for _, s := range waiting {
+		if _, err := id.ParseHash(string(s.Fingerprint)); err == nil && s.Site == site {
+			return s.Fingerprint, nil
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	route, err := a.hub.Resolve(ctx, id.Address{To: []id.Site{site}})

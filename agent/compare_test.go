@@ -63,15 +63,19 @@ func TestTwoUsersCompare(t *testing.T) {
 }
 
 // The hub's owner runs two hubs under one root, and stands between a lab and a centre. A lab that
-// requires a comparison sends nothing at the first contact.
+// requires a comparison sends nothing at the first contact, and such a centre takes nothing.
 func TestTwoHubsUnderOneRoot(t *testing.T) {
 	t.Parallel()
 	real := newWorld(t)
-	centre := real.join("CA-RC", "receive")
+	centre := real.site(real.Join("CA-RC", "receive"))
+	centre.set("accept", `"compared"`)
+	centre.start()
 	n := testnet.New(t, testnet.Options{Root: real.Dir + "/root"})
 	fork := &world{Network: n, t: t, dir: n.Dir, addr: n.Addr}
 	impostor := fork.join("CA-RC", "receive")
 	fork.bind("ca_rc_queue", "fl-lab.*")
+	forged := real.join("FL-LAB", "send", "CA-RC") // of the owner, at the hub of the centre
+	real.bind("ca_rc_queue", "fl-lab.*")
 	lab := fork.site(fork.Join("FL-LAB", "send", "CA-RC"))
 	lab.set("require_compared", "true")
 	lab.start()
@@ -84,6 +88,10 @@ func TestTwoHubsUnderOneRoot(t *testing.T) {
 	eventually(t, "STATUS.txt shows the words", func() bool {
 		return strings.Contains(lab.statusFile(), impostor.status().Words)
 	})
+	forged.drop("forged.csv", []byte("3;4"))
+	eventually(t, "the forged file waits for a comparison", func() bool {
+		return strings.Contains(centre.statusFile(), "NOT COMPARED")
+	})
 	lab.trust("CA-RC", centre.status().Fingerprint) // as its user has read it
 	eventually(t, "the impostor is found out", func() bool {
 		return strings.Contains(blocked(), "it shows another identity key")
@@ -95,6 +103,13 @@ func TestTwoHubsUnderOneRoot(t *testing.T) {
 	}
 	if got := impostor.inInbox(); len(got) > 0 {
 		t.Errorf("the hub's owner has %v", got)
+	}
+	centre.trust("FL-LAB", lab.status().Fingerprint) // as its user has read it
+	eventually(t, "the forged sender is found out", func() bool {
+		return !centre.pinOf("FL-LAB").Trouble.IsZero()
+	})
+	if got := centre.inInbox(); len(got) > 0 {
+		t.Errorf("the centre has %v", got)
 	}
 	if !slices.Contains(lab.tray("sending"), "secret.csv") {
 		t.Errorf("sending has %v", lab.tray("sending"))

@@ -39,6 +39,10 @@ type Link struct {
 	Audit reason.Reason `json:"audit,omitzero"`
 	// recipients that take nothing from this site
 	BlockedBy []id.Site `json:"blocked_by,omitempty"`
+	// recipients that take nothing from this site for another reason
+	Withheld []api.Withheld `json:"withheld,omitempty"`
+	// senders that this site has to compare before it takes their files
+	Uncompared []api.Sender `json:"uncompared,omitempty"`
 }
 
 func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions,
@@ -116,7 +120,8 @@ func (a *Agent) heard(err error) {
 	if err == nil && a.link.Hub != "" && a.link.isLine() {
 		a.link = Link{Connected: true, Hub: a.link.Hub, Since: time.Now().UTC(),
 			StartID: a.link.StartID, Incarnation: a.link.Incarnation, Clock: a.link.Clock,
-			Hold: a.link.Hold, BlockedBy: a.link.BlockedBy}
+			Hold: a.link.Hold, BlockedBy: a.link.BlockedBy, Withheld: a.link.Withheld,
+			Uncompared: a.link.Uncompared}
 		a.linkChanges.Add(1)
 		a.log.Info("connected", "hub", a.link.Hub)
 	}
@@ -185,12 +190,15 @@ func (a *Agent) connected(hello api.Hello, audit reason.Reason) {
 	}
 	a.link.Copy, a.link.HubRole, a.link.BlockedBy = hello.Copy, "", hello.BlockedBy
 	a.link.Hold, a.link.Audit = hello.Hold, audit
+	a.link.Withheld, a.link.Uncompared = hello.Withheld, hello.Uncompared
 	if role := hello.Role(); role != a.cfg.Role {
 		a.link.HubRole = role
 	}
 	if (hello.Copy == nil) != (before.Copy == nil) || a.link.HubRole != before.HubRole ||
 		(hello.Hold == nil) != (before.Hold == nil) || audit.Code != before.Audit.Code ||
-		!slices.Equal(hello.BlockedBy, before.BlockedBy) {
+		!slices.Equal(hello.BlockedBy, before.BlockedBy) ||
+		!slices.Equal(hello.Withheld, before.Withheld) ||
+		!slices.Equal(hello.Uncompared, before.Uncompared) {
 		a.linkChanges.Add(1)
 	}
 	differs := a.link.HubRole
@@ -211,6 +219,12 @@ func (a *Agent) connected(hello api.Hello, audit reason.Reason) {
 	}
 	if !slices.Equal(hello.BlockedBy, before.BlockedBy) {
 		a.log.Warn("sites block this one", "sites", hello.BlockedBy)
+	}
+	if !slices.Equal(hello.Withheld, before.Withheld) {
+		a.log.Warn("sites take nothing from this one for now", "sites", hello.Withheld)
+	}
+	if !slices.Equal(hello.Uncompared, before.Uncompared) {
+		a.log.Warn("files of sites that were not compared wait", "sites", hello.Uncompared)
 	}
 	if hello.Hold != nil && before.Hold == nil {
 		a.log.Warn("the hub's admin holds this site", "since", hello.Hold.Since, "because",

@@ -10,10 +10,10 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/agent/report"
+	"sealpost/agent/trust"
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/control"
-	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
 
@@ -216,8 +216,34 @@ func OnHold(h api.Hold) reason.Reason {
 	return reason.New("held-by-hub", "since", h.Since, "because", because)
 }
 
-// BlockedBy is the reason for which files for some sites wait at the hub.
-func BlockedBy(sites []id.Site) reason.Reason { return reason.New("blocked-by", "sites", sites) }
+// Unwelcome is the reason for which files for some sites wait at the hub; none: it takes all.
+func (s Status) Unwelcome() reason.Reason {
+	var list []reason.Reason
+	if len(s.Link.BlockedBy) > 0 {
+		list = append(list, reason.New("blocked-by", "sites", s.Link.BlockedBy))
+	}
+	for _, w := range s.Link.Withheld {
+		if w.Why == api.WithheldToday {
+			list = append(list, reason.New("withheld-today", "site", w.Site))
+		} else {
+			list = append(list, reason.New("withheld-uncompared", "site", w.Site, "own", s.Site,
+				"words", s.Words))
+		}
+	}
+	switch len(list) {
+	case 0:
+		return reason.Reason{}
+	case 1:
+		return list[0]
+	}
+	return reason.New("withheld", "list", list)
+}
+
+// NotCompared is the reason for which files of a sender wait at the hub.
+func NotCompared(s api.Sender) reason.Reason {
+	return reason.New("sender-not-compared", "site", s.Site,
+		"shown", trust.Fingerprint(s.Site, s.Fingerprint))
+}
 
 func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
@@ -234,8 +260,9 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 		out.Hold = OnHold(*s.Link.Hold)
 	}
 	out.Audit, out.Roster = s.Link.Audit, s.Roster.Stops
-	if len(s.Link.BlockedBy) > 0 {
-		out.BlockedBy = BlockedBy(s.Link.BlockedBy)
+	out.BlockedBy = s.Unwelcome()
+	for _, sender := range s.Link.Uncompared {
+		out.Uncompared = append(out.Uncompared, NotCompared(sender))
 	}
 	for _, p := range s.Pins {
 		if !p.Trouble.IsZero() {

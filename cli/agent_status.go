@@ -86,9 +86,14 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	if s.Link.Connected && s.Link.Hold != nil {
 		p.matter(reason.OnHold, "", agent.OnHold(*s.Link.Hold))
 	}
-	if s.Link.Connected && len(s.Link.BlockedBy) > 0 {
-		p.matter(reason.Unwelcome, "", agent.BlockedBy(s.Link.BlockedBy))
+	if why := s.Unwelcome(); s.Link.Connected && !why.IsZero() {
+		p.matter(reason.Unwelcome, "", why)
 	}
+	var uncompared []thing
+	for _, sender := range s.Link.Uncompared {
+		uncompared = append(uncompared, thing{"", agent.NotCompared(sender)})
+	}
+	p.matters(reason.Uncompared, uncompared)
 	if c := s.Link.Copy; c != nil {
 		p.matter(reason.TwoCopies, "", agent.AlsoRuns(*c))
 	}

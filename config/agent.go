@@ -34,6 +34,12 @@ const (
 	RosterRequired = "required"
 )
 
+// The senders from whom an inbox takes files.
+const (
+	AcceptAny      = "any"
+	AcceptCompared = "compared"
+)
+
 // The suites of a network.
 const (
 	SuiteHybrid = "hybrid"
@@ -116,6 +122,14 @@ type Inbox struct {
 	Reserve Size `toml:"reserve"`
 	// The largest accepted envelope. Default "1TiB".
 	MaxSize Size `toml:"max_size"`
+	// From whom files are taken: "any" is every site of the network; "compared" are the sites whose
+	// fingerprint a user of this site has compared, with "sealpost agent trust", and those on the
+	// roster. Files of others wait at the hub, and their senders are told. Default "any".
+	Accept string `toml:"accept"`
+	// How many bytes of files are taken from each sender in a day (UTC); "0B" has no limit. A file
+	// that crosses the limit is still taken. Later ones wait at the hub until the next day, and
+	// their sender is told. Default "0B".
+	AcceptPerDay Size `toml:"accept_per_day"`
 	// How many envelopes are opened at the same time, 1 to 64. Two more are opened for senders that
 	// would wait for the envelopes of others. Default 4.
 	Workers int `toml:"workers"`
@@ -143,7 +157,7 @@ func DefaultAgent() Agent {
 		Direct:      DirectApproved,
 		Outbox:      defaultOutbox(),
 		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
-			Readers: ReadersGroup},
+			Readers: ReadersGroup, Accept: AcceptAny},
 	}
 }
 
@@ -246,6 +260,8 @@ func (f *file) checkInbox(i Inbox) []error {
 	return []error{
 		f.check("inbox.dir", notEmpty(i.Dir)),
 		f.check("inbox.max_size", atLeast(i.MaxSize, 1)),
+		f.check("inbox.accept", oneOf(i.Accept, AcceptAny, AcceptCompared)),
+		f.check("inbox.accept_per_day", atLeast(i.AcceptPerDay, 0)),
 		f.check("inbox.workers", inRange(i.Workers, 1, 64)),
 		f.check("inbox.readers", oneOf(i.Readers, ReadersGroup, ReadersOwner, ReadersEveryone)),
 	}

@@ -51,6 +51,16 @@ func (a *addresses) remember(sender id.Site, address id.Address, version id.Hash
 	ofSender[key] = remembered{address, version}
 }
 
+// of lists the remembered addresses of a sender.
+func (a *addresses) of(sender id.Site) (list []id.Address) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.told[sender] {
+		list = append(list, r.address)
+	}
+	return list
+}
+
 func (a *addresses) forget(sender id.Site) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

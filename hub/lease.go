@@ -38,12 +38,23 @@ func (c *call) lease(in api.LeaseRequest) error {
 	if in.Max < 1 || in.MaxBytes < 0 {
 		return problem(api.CodeInvalid, "want at least one delivery")
 	}
-	except := slices.Concat(in.Except, in.Blocked)
+	except := slices.Concat(in.Except, in.Blocked, in.Limited)
 	if len(except) > api.MaxExcept {
 		return problem(api.CodeInvalid, "want at most %d senders left out, not %d", api.MaxExcept,
 			len(except))
 	}
-	c.hub.present.block(c.caller.Name, in.Blocked)
+	if in.Only != nil && len(in.Only.Sites) > api.MaxOnly {
+		return problem(api.CodeInvalid, "want at most %d senders, not %d", api.MaxOnly,
+			len(in.Only.Sites))
+	}
+	takes := c.hub.present.admits(c.caller.Name, in)
+	if takes.only != nil {
+		for name := range c.hub.dir.view().sites {
+			if !takes.only[name] {
+				except = append(except, name)
+			}
+		}
+	}
 	ctx, cancel := c.waitContext(in.Wait)
 	defer cancel()
 	leased, err := c.hub.spool.Lease(ctx, spool.LeaseRequest{

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,7 +33,13 @@ type present struct {
 	version  string // of its program
 	last     time.Time
 	sessions []session
-	blocked  []id.Site // senders from whom its agent takes nothing
+	takes    admission
+}
+
+// admission is from whom the agent of a site takes deliveries, as its newest lease says.
+type admission struct {
+	blocked, limited []id.Site
+	only             map[id.Site]bool // nil: all others
 }
 
 // session is one start of an agent.
@@ -152,11 +159,74 @@ func (p *presence) copies(site id.Site, now time.Time) (from []string) {
 	return from
 }
 
-// block records the senders from whom a site takes nothing.
-func (p *presence) block(site id.Site, senders []id.Site) {
+// admits records from whom a site takes deliveries.
+func (p *presence) admits(site id.Site, in api.LeaseRequest) admission {
+	takes := admission{blocked: in.Blocked, limited: in.Limited}
+	if in.Only != nil {
+		takes.only = map[id.Site]bool{}
+		for _, sender := range in.Only.Sites {
+			takes.only[sender] = true
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.of(site).blocked = senders
+	p.of(site).takes = takes
+	return takes
+}
+
+// admission returns from whom a site takes deliveries.
+func (p *presence) admission(site id.Site) admission {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.by[site]; s != nil {
+		return s.takes
+	}
+	return admission{}
+}
+
+// withheldFrom lists the recipients of a sender's addresses that take nothing of it for now, and
+// have not blocked it.
+func (h *Hub) withheldFrom(sender id.Site) (list []api.Withheld) {
+	for _, site := range h.reached(sender) {
+		takes := h.present.admission(site)
+		switch {
+		case slices.Contains(takes.blocked, sender):
+		case takes.only != nil && !takes.only[sender]:
+			list = append(list, api.Withheld{Site: site, Why: api.WithheldUncompared})
+		case slices.Contains(takes.limited, sender):
+			list = append(list, api.Withheld{Site: site, Why: api.WithheldToday})
+		}
+	}
+	return list
+}
+
+// uncompared lists the senders to a site that it takes nothing from before a comparison.
+func (h *Hub) uncompared(site id.Site) (list []api.Sender) {
+	takes := h.present.admission(site)
+	if takes.only == nil {
+		return nil
+	}
+	sites := h.dir.view().sites
+	for _, name := range slices.Sorted(maps.Keys(sites)) {
+		if s := sites[name]; !takes.only[name] && s.Key != "" && !s.isRemoved() &&
+			!slices.Contains(takes.blocked, name) && slices.Contains(h.reached(name), site) {
+			list = append(list, api.Sender{Site: name, Fingerprint: s.Key})
+		}
+	}
+	return list[:min(len(list), api.MaxLeases)]
+}
+
+// reached lists the recipients of the addresses that a sender has asked for, in order. No other
+// site is told that they exist.
+func (h *Hub) reached(sender id.Site) (sites []id.Site) {
+	t := h.dir.view()
+	for _, address := range h.told.of(sender) {
+		for _, r := range t.resolve(h.verifier.Network, sender, address).recipients {
+			sites = append(sites, r.Site)
+		}
+	}
+	slices.Sort(sites)
+	return slices.Compact(sites)
 }
 
 // blockedBy lists the sites that take nothing from a sender.
@@ -164,7 +234,7 @@ func (p *presence) blockedBy(sender id.Site) (sites []id.Site) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, s := range p.by {
-		if slices.Contains(s.blocked, sender) {
+		if slices.Contains(s.takes.blocked, sender) {
 			sites = append(sites, name)
 		}
 	}
@@ -194,6 +264,10 @@ func (c *call) hello() error {
 	}
 	if s.canSend() {
 		hello.MaySend, hello.BlockedBy = s.MaySend, h.present.blockedBy(s.Name)
+		hello.Withheld = h.withheldFrom(s.Name)
+	}
+	if s.canReceive() {
+		hello.Uncompared = h.uncompared(s.Name)
 	}
 	asks := c.r.URL.Query()
 	session, err := id.Parse128[id.Session](asks.Get(api.QuerySession))

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,13 +40,17 @@ type Options struct {
 	Readers Readers
 	// KeepHidden keeps the leading dot of names. KeepExecutable keeps programs executable.
 	KeepHidden, KeepExecutable bool
-	Session                    id.Session
-	Ledger                     *ledger.Ledger
-	Hub                        *api.Client
-	Trust                      *trust.Trust
-	Identity                   *certs.Identity
-	Keys                       *envelope.Keys
-	Log                        *slog.Logger
+	// OnlyCompared takes nothing from senders that no user has compared.
+	OnlyCompared bool
+	PerDay       int64 // bytes that are taken from each sender in a day; 0: no limit
+	Now          func() time.Time
+	Session      id.Session
+	Ledger       *ledger.Ledger
+	Hub          *api.Client
+	Trust        *trust.Trust
+	Identity     *certs.Identity
+	Keys         *envelope.Keys
+	Log          *slog.Logger
 }
 
 // Inbox receives the deliveries of one site.
@@ -70,6 +75,7 @@ type Inbox struct {
 	isRenewing     bool          // the present call of the hub is the last one of its session
 	stopLease      func()        // ends that call; nil: none
 	blocked        []id.Site     // senders from whom nothing is taken, by name
+	today          daily         // bytes taken from each sender
 
 	progress map[id.Envelope]*download // downloads of large envelopes
 	known    knownFolders              // the own folders that were last found in order
@@ -101,6 +107,9 @@ func New(o Options) *Inbox {
 func (b *Inbox) Run(ctx context.Context) error {
 	if err := b.loadBlocked(ctx); err != nil {
 		return ignoreCancel(ctx, fmt.Errorf("read the blocked senders: %w", err))
+	}
+	if err := b.loadToday(ctx); err != nil {
+		return ignoreCancel(ctx, fmt.Errorf("read what was taken today: %w", err))
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.leaseAll(ctx) })

@@ -66,7 +66,10 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		// one request at a time: answers to earlier ones have arrived, or never will
 		ask.Number++
 		call, isMended, stop := b.beginLease(ctx)
-		ask.Blocked = b.Blocked() // a change from here on ends the call
+		if err := b.admit(ctx, &ask); err != nil { // a change from here on ends the call
+			stop()
+			return ignoreCancel(ctx, err)
+		}
 		if ask.Wait = api.MaxWait; isMended || len(ask.Except) > 0 {
 			ask.Wait = 0
 		}
@@ -77,7 +80,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		if err == nil {
 			ask.Got = ask.Number
 			pause.Reset()
-			if err := b.accept(ctx, list); err != nil {
+			if err := b.accept(ctx, ask, list); err != nil {
 				return err
 			}
 			if isMended {
@@ -237,13 +240,21 @@ func (b *Inbox) hasSpace(f *folders) bool {
 
 // accept counts an attempt at each delivery, durably. It settles deliveries with a known outcome
 // and queues the others for the openers.
-func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
-	var leased []*delivery
+func (b *Inbox) accept(ctx context.Context, ask api.LeaseRequest, list []api.Delivery) error {
+	var leased, unasked []*delivery
 	for _, d := range list {
-		if n := b.hold(d); n != nil {
+		n := b.hold(d)
+		switch {
+		case n == nil:
+		case takes(ask, d.Sender):
 			leased = append(leased, n)
+		default:
+			unasked = append(unasked, n)
 		}
 	}
+	b.releaseAll(ctx, unasked, func(*delivery) api.ReleaseRequest {
+		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: unaskedDelay, NotAttempted: true}
+	}, nil)
 	if len(leased) == 0 {
 		return nil
 	}

@@ -74,6 +74,7 @@ func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*pla
 	}
 	fault.Point("inbox-placed")
 	b.logOutcomes(list)
+	b.count(ctx, list)
 	return nil
 }
 

@@ -145,6 +145,20 @@ func (tx *Tx) ReceivedOf(sender id.Site, uids []id.UID) ([]Received, error) {
 	return tx.received("uid IN (SELECT value FROM json_each(?)) AND sender = ?", list(uids), sender)
 }
 
+// ReceivedSince returns the bytes of the messages of each sender since a time.
+func (tx *Tx) ReceivedSince(since time.Time) (map[id.Site]int64, error) {
+	sums := map[id.Site]int64{}
+	err := tx.rows("SELECT sender, SUM(size) FROM received INDEXED BY received_time "+
+		"WHERE time >= ? GROUP BY sender", []any{millis(since)}, func(rows *sql.Rows) error {
+		var sender id.Site
+		var sum int64
+		err := rows.Scan(&sender, &sum)
+		sums[sender] = sum
+		return err
+	})
+	return sums, err
+}
+
 // Place writes or corrects the rows of messages before their rename from Temp to Path.
 func (tx *Tx) Place(messages ...Received) error {
 	const columns = 13

@@ -37,18 +37,20 @@ type Snapshot struct {
 	Role      reason.Reason // how the hub's role for this site differs from its own
 	Hold      reason.Reason // why the hub takes and gives nothing
 	BlockedBy reason.Reason // which sites take nothing from this one
-	Copy      reason.Reason // where another agent runs with this site's keys
-	Audit     reason.Reason // how the hub's audit chain contradicts its past
-	Roster    reason.Reason // why the roster lets nothing be sent or taken
-	Clock     reason.Reason // how wrong it is
-	Expires   time.Time
-	Pins      []Pin
-	Outbox    *outbox.Status
-	Inbox     *inbox.Status
-	Stopped   bool
-	End       reason.Situation // the situation when it has stopped
-	Why       reason.Reason    // it has stopped
-	Full      reason.Reason    // why the agent waits for room on its own disk
+	// why files of some senders wait at the hub for a comparison
+	Uncompared []reason.Reason
+	Copy       reason.Reason // where another agent runs with this site's keys
+	Audit      reason.Reason // how the hub's audit chain contradicts its past
+	Roster     reason.Reason // why the roster lets nothing be sent or taken
+	Clock      reason.Reason // how wrong it is
+	Expires    time.Time
+	Pins       []Pin
+	Outbox     *outbox.Status
+	Inbox      *inbox.Status
+	Stopped    bool
+	End        reason.Situation // the situation when it has stopped
+	Why        reason.Reason    // it has stopped
+	Full       reason.Reason    // why the agent waits for room on its own disk
 }
 
 // Pin is a site whose identity is in doubt.
@@ -221,6 +223,9 @@ func (s Snapshot) link(l *lines) {
 	}
 	if !s.BlockedBy.IsZero() && s.Connected && !s.Stopped {
 		l.tell(reason.Unwelcome, "", s.BlockedBy)
+	}
+	for _, why := range s.Uncompared {
+		l.tell(reason.Uncompared, "", why)
 	}
 	if !s.Copy.IsZero() && !s.Stopped {
 		l.tell(reason.TwoCopies, "", s.Copy)

@@ -2,9 +2,11 @@ package trust
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
@@ -74,4 +76,29 @@ func (t *Trust) checkStandings(ctx context.Context, sites []id.Site) error {
 		return nil
 	}
 	return &Waiting{reason.New("not-compared", "sites", seen, "first", seen[0], "shown", shown)}
+}
+
+// ComparedSites lists the sites that a user has compared, and those on the roster, in order, at
+// most api.MaxOnly.
+func (t *Trust) ComparedSites(ctx context.Context) ([]id.Site, error) {
+	sites := []id.Site{}
+	if r, _ := t.currentRoster(); r != nil {
+		for _, on := range r.Sites {
+			if t.isRostered(on.Site, on.Identity) {
+				sites = append(sites, on.Site)
+			}
+		}
+	}
+	err := t.Ledger.View(ctx, func(tx *ledger.Tx) error {
+		pins, err := tx.Pins()
+		for _, p := range pins {
+			if t.Standing(p).Ground == Compared {
+				sites = append(sites, p.Site)
+			}
+		}
+		return err
+	})
+	slices.Sort(sites)
+	sites = slices.Compact(sites)
+	return sites[:min(len(sites), api.MaxOnly)], err
 }

@@ -53,6 +53,7 @@ const (
 	MaxWait   = 55 * time.Second
 	MaxLeases = 64   // deliveries in one lease
 	MaxExcept = 1000 // senders left out of one lease
+	MaxOnly   = 4096 // senders that one lease is limited to
 )
 
 // Hello identifies the hub and the caller. An agent reconciles when StartID or Incarnation has
@@ -79,11 +80,33 @@ type Hello struct {
 	BlockedBy []id.Site `json:"blocked_by,omitempty"`
 	// number of the newest roster that the hub has; 0: none
 	Roster int64 `json:"roster,omitempty"`
+	// recipients that the caller sends to, and that take nothing of it for another reason
+	Withheld []Withheld `json:"withheld,omitempty"`
+	// senders to the caller that it has not compared, if it takes from compared ones only
+	Uncompared []Sender `json:"uncompared,omitempty"`
 }
 
 // RosterAnswer holds the newest roster that the hub has, as the root has signed it.
 type RosterAnswer struct {
 	Roster string `json:"roster"` // a JWS
+}
+
+// Withheld is a recipient that takes nothing from the caller for now.
+type Withheld struct {
+	Site id.Site `json:"site"`
+	Why  string  `json:"why"` // WithheldUncompared or WithheldToday
+}
+
+// The reasons of Withheld.
+const (
+	WithheldUncompared = "not-compared" // no user there has compared the caller's fingerprint
+	WithheldToday      = "enough-today" // it has taken as many bytes of the caller as it does a day
+)
+
+// Sender is a site with the fingerprint of its identity, as the hub knows it.
+type Sender struct {
+	Site        id.Site `json:"site"`
+	Fingerprint id.Hash `json:"fingerprint"`
 }
 
 // Hold is the hold of a site by the admin of the hub.
@@ -274,6 +297,15 @@ type LeaseRequest struct {
 	Except []id.Site `json:"except,omitempty"`
 	// senders from whom the caller takes nothing: their deliveries wait, and they are told
 	Blocked []id.Site `json:"blocked,omitempty"`
+	// senders from whom it takes no more today, likewise; with the others at most MaxExcept
+	Limited []id.Site `json:"limited,omitempty"`
+	// the only senders that it takes from, at most MaxOnly; none: it takes from all others
+	Only *Senders `json:"only,omitempty"`
+}
+
+// Senders is a list of senders, which can be empty.
+type Senders struct {
+	Sites []id.Site `json:"sites"`
 }
 
 // LeaseAnswer is the head of a lease's answer. The ciphertexts of the deliveries with Inline

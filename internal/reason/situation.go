@@ -24,6 +24,7 @@ const (
 	RoleDiffers  Situation = "role-differs"  // the hub has another role for this site
 	OnHold       Situation = "on-hold"       // the hub's admin holds this site
 	Unwelcome    Situation = "unwelcome"     // a recipient takes nothing from this site
+	Uncompared   Situation = "uncompared"    // nothing is taken from a sender before a comparison
 	TwoCopies    Situation = "two-copies"    // a second agent runs with the keys of this site
 	PastChanged  Situation = "past-changed"  // the hub's audit chain contradicts its past
 	NoRoster     Situation = "no-roster"     // the required roster is missing or has ended
@@ -44,9 +45,9 @@ const (
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
 		NotTaken, LeftAlone, Repeated, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched,
-		WrongClock, RoleDiffers, OnHold, Unwelcome, TwoCopies, PastChanged, NoRoster, Expiring,
-		NotTrusted,
-		HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed, TakenOver, Stopped}
+		WrongClock, RoleDiffers, OnHold, Unwelcome, Uncompared, TwoCopies, PastChanged, NoRoster,
+		Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed,
+		TakenOver, Stopped}
 }
 
 // InOutbox lists the situations of entries that are left alone, those that need a user first.
