@@ -150,6 +150,9 @@ func plan(o JoinOptions) (joinPlan, error) {
 	}
 	p.cfg.Site, p.cfg.Network, p.cfg.Suite, p.cfg.Role, p.cfg.Hub = string(inv.Site),
 		string(inv.Network), inv.Suite, inv.Role, inv.Hub
+	if inv.Roster != "" { // an invitation without it takes nothing back
+		p.cfg.Roster = inv.Roster
+	}
 	setTray(firstTray(&p.cfg), p.cfg.Site, o)
 	if err := config.CheckAgent(relative(p.cfg, dir)); err != nil {
 		return p, reason.Err("join-bad-value", "why", err)

@@ -227,3 +227,34 @@ func TestAStolenKeyIsReplaced(t *testing.T) {
 	anew.expect("FL-LAB", "2.csv", []byte("2"))
 	lab.delivers("2.csv")
 }
+
+// The hub was set up with a required roster: sites send and take nothing before they have one. An
+// edited agent.toml does not lower the requirement of the roster itself.
+func TestARosterIsRequiredFromTheStart(t *testing.T) {
+	t.Parallel()
+	n := testnet.New(t, testnet.Options{Roster: "required"})
+	w := &world{Network: n, t: t, dir: n.Dir, addr: n.Addr}
+	centre := w.join("CA-RC", "receive")
+	w.bind("ca_rc_queue", "fl-lab.*")
+	lab := w.join("FL-LAB", "send", "CA-RC")
+	lab.drop("data.csv", []byte("1"))
+	lab.waitsFor("roster-missing")
+	for _, s := range []*site{lab, centre} {
+		if got := s.status().Roster; got.Stops.Code != "roster-missing" || !got.Required {
+			t.Errorf("%s without a roster: %+v", s.name, got)
+		}
+	}
+	jws := w.roster(1, required, lab, centre)
+	w.admin(hub.ControlSetRoster, hub.RosterRequest{Roster: jws}, nil)
+	for _, s := range []*site{lab, centre} {
+		s.stop()
+		s.set("roster", `"optional"`)
+		s.start()
+		eventually(t, "it has the roster", func() bool {
+			got := s.status().Roster
+			return got.Number == 1 && got.Required && got.Stops.IsZero()
+		})
+	}
+	centre.expect("FL-LAB", "data.csv", []byte("1"))
+	lab.delivers("data.csv")
+}

@@ -31,6 +31,8 @@ type Invitation struct {
 	Suite   string    `toml:"suite"`   // hybrid or x25519
 	Secret  string    `toml:"secret"`  // see NewSecret
 	Expires time.Time `toml:"expires"` // UTC
+	// "required" if the site trusts only sites on the roster; else empty
+	Roster string `toml:"roster,omitempty"`
 	// Fingerprints has the identities of sites that the new one may meet. The hub's admin gives
 	// them, so that the hub cannot show others later. Older agents refuse an invitation with them.
 	Fingerprints map[id.Site]id.Hash `toml:"fingerprints,omitempty"`
@@ -144,6 +146,7 @@ func (inv Invitation) validate() error {
 		{"network", badNetwork == nil, "64 hexadecimal digits"},
 		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},
 		{"secret", isSecret(inv.Secret), "43 characters of base64url"},
+		{"roster", inv.Roster == "" || inv.Roster == "required", "required"},
 		{"expires", !inv.Expires.IsZero(), "a time such as 2025-10-08T12:00:00Z"},
 		{"fingerprints", areFingerprints(inv.Fingerprints),
 			"names of sites with 64 hexadecimal digits each"},

@@ -25,6 +25,7 @@ func invitation() Invitation {
 func TestInvitationRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "FL-LAB.join")
 	want := invitation()
+	want.Roster = "required"
 	for range 2 { // a second invitation replaces the first
 		want.Secret = NewSecret()
 		if err := want.Write(path); err != nil {
@@ -35,7 +36,7 @@ func TestInvitationRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.Secret != want.Secret || got.Site != want.Site || got.Network != want.Network ||
-			fmt.Sprint(got.Hub) != fmt.Sprint(want.Hub) {
+			fmt.Sprint(got.Hub) != fmt.Sprint(want.Hub) || got.Roster != want.Roster {
 			t.Errorf("read %+v, wrote %+v", got, want)
 		}
 		if !got.Expires.Equal(now.Add(7 * day)) {

@@ -95,6 +95,8 @@ func hubInitCommand() *cobra.Command {
 	f.StringVar(&passphraseFile, "root-passphrase", "", "a file with the passphrase of the "+
 		"root's key")
 	f.StringVar(&o.Restore, "restore", "", "an export of a lost hub, whose place this one takes")
+	f.StringVar(&o.Roster, "roster", "", `"required" if the sites trust only those on the `+
+		`roster, which the root signs (sealpost certs roster); default "optional"`)
 	f.StringVar(&o.Suite, "suite", "",
 		`the network's encryption, "hybrid" (post-quantum) or "x25519"; `+
 			`fixed for ever (default "hybrid")`)

@@ -58,7 +58,8 @@ func hubInviteCommand() *cobra.Command {
 				return err
 			}
 			file := certs.Invitation{Site: inv.Site, Role: inv.Role, Hub: inv.Hub,
-				Network: inv.Network, Suite: inv.Suite, Secret: inv.Secret, Expires: inv.Expires}
+				Network: inv.Network, Suite: inv.Suite, Roster: inv.Roster, Secret: inv.Secret,
+				Expires: inv.Expires}
 			if withFingerprints {
 				if file.Fingerprints, err = fingerprintsFor(cmd, inv); err != nil {
 					return err

@@ -32,6 +32,9 @@ type Hub struct {
 	// encrypted it. Only the hub's account may read the file. Empty: the credential
 	// sealpost-issuing of the service, or else the hub asks in its terminal. Default "".
 	PassphraseFile string `toml:"passphrase_file"`
+	// Whether the sites that this hub invites trust only sites on the roster: "required" or
+	// "optional". Invitations have it, and no later one takes it back. Default "optional".
+	Roster string `toml:"roster"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
 	// The form of the log on standard error: "text", or "json" with one object on each line.
@@ -191,7 +194,8 @@ type Queue struct {
 // DefaultHub returns a hub's configuration with all defaults. Required fields are empty.
 func DefaultHub() Hub {
 	return Hub{
-		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info", LogFormat: "text",
+		Listen: ":7443", State: "state", Suite: SuiteHybrid, Roster: RosterOptional,
+		LogLevel: "info", LogFormat: "text",
 		KeepAudit:    Duration(400 * 24 * hour),
 		KeepMetadata: Duration(730 * 24 * hour),
 		Spool:        Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
@@ -260,6 +264,7 @@ func (f *file) checkHub(h Hub) []error {
 		f.check("hosts", hostNames(h.Hosts)),
 		f.check("state", notEmpty(h.State)),
 		f.check("suite", oneOf(h.Suite, SuiteHybrid, SuiteX25519)),
+		f.check("roster", oneOf(h.Roster, RosterOptional, RosterRequired)),
 		f.check("log_level", logLevel(h.LogLevel)),
 		f.check("log_format", oneOf(h.LogFormat, "text", "json")),
 		f.check("keep_audit", durationIn(h.KeepAudit, 24*hour, 100*366*24*hour)),

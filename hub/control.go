@@ -67,6 +67,7 @@ type Invited struct {
 	Hub     []string  `json:"hub"`
 	Network id.Hash   `json:"network"`
 	Suite   string    `json:"suite"`
+	Roster  string    `json:"roster,omitempty"` // required, or empty
 	Secret  string    `json:"secret"`
 	Expires time.Time `json:"expires"`
 	Queue   string    `json:"queue,omitempty"` // the site's queue, when it receives

@@ -26,6 +26,7 @@ type InitOptions struct {
 	Listen  string   // default ":7443"
 	RootDir string   // the root's folder; default DIR-root beside the hub's folder
 	Suite   string   // hybrid or x25519; default hybrid
+	Roster  string   // optional or required; default optional
 	Restore string   // the file of an export, for a new hub in the place of a lost one
 	Now     time.Time
 	// of the root's key, old or new, and of the issuing authority's
@@ -148,6 +149,9 @@ func (o InitOptions) config() (config.Hub, error) {
 	}
 	if o.Suite != "" {
 		c.Suite = o.Suite
+	}
+	if o.Roster != "" {
+		c.Roster = o.Roster
 	}
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"sealpost/config"
 	"sealpost/internal/finding"
 	"sealpost/internal/reason"
 )
@@ -17,6 +18,8 @@ func roster(_ context.Context, p *subject, found func(finding.Finding)) {
 	do := reason.New("hub-roster-sign")
 	days := int(r.Ends.Sub(now).Hours() / 24)
 	switch {
+	case r.Number == 0 && p.Config.Roster == config.RosterRequired:
+		found(finding.Failure(check, reason.New("hub-roster-needed"), do))
 	case r.Number == 0:
 		found(finding.Good(check, reason.New("hub-roster-none")))
 	case !now.Before(r.Ends):

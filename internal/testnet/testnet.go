@@ -33,6 +33,7 @@ type Options struct {
 	Program string           // of each daemon's process; empty: daemons run in this process
 	Now     func() time.Time // the clock of daemons in this process; nil: the real one
 	Root    string           // the folder of the root; empty: a new one
+	Roster  string           // of hub.toml; empty: optional
 }
 
 // Network is a hub and its sites, on real disks and real TLS.
@@ -80,7 +81,7 @@ func (h *Hub) Init() {
 	h.T.Helper()
 	_, err := hub.Init(hub.InitOptions{
 		Dir: h.Dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: h.net.Addr,
-		RootDir: h.net.Root(),
+		RootDir: h.net.Root(), Roster: h.net.opts.Roster,
 	})
 	testkit.Must(h.T, err)
 	testkit.Edit(h.T, config.HubFile(h.Dir),
@@ -140,6 +141,7 @@ func (h *Hub) Invite(site id.Site, role string) certs.Invitation {
 	h.Admin(hub.ControlInvite, hub.InviteRequest{Site: site, Role: role}, &i)
 	return certs.Invitation{
 		Site: i.Site, Role: i.Role, Hub: i.Hub, Network: i.Network, Suite: i.Suite,
+		Roster: i.Roster,
 		Secret: i.Secret, Expires: i.Expires,
 	}
 }
