@@ -34,7 +34,7 @@ func certsEncryptCommand() *cobra.Command {
 			if err := rewriteKey(cmd, args[0], ask.passphrases()); err != nil {
 				return err
 			}
-			return show(cmd, keyReport{args[0], true}, func() error {
+			return show(cmd, keyRewritten{args[0], true}, func() error {
 				_, err := printf(cmd.OutOrStdout(), "%s is encrypted. Keep the passphrase: "+
 					"nothing opens the key without it.\n", args[0])
 				return err
@@ -59,7 +59,7 @@ func certsDecryptCommand() *cobra.Command {
 				certs.Passphrases{Of: ask.passphrases().Of}); err != nil {
 				return err
 			}
-			return show(cmd, keyReport{args[0], false}, func() error {
+			return show(cmd, keyRewritten{args[0], false}, func() error {
 				_, err := printf(cmd.OutOrStdout(), "%s is not encrypted.\n", args[0])
 				return err
 			})
@@ -70,8 +70,8 @@ func certsDecryptCommand() *cobra.Command {
 	return cmd
 }
 
-// keyReport is the JSON of both commands.
-type keyReport struct {
+// keyRewritten is the JSON of a rewritten key file.
+type keyRewritten struct {
 	File      string `json:"file"`
 	Encrypted bool   `json:"encrypted"`
 }

@@ -82,8 +82,6 @@ var outputs = map[string][]any{
 	"agent restart":     {serviceChanged{}},
 	"agent doctor":      {findings{}},
 	"agent proof":       {agent.Proven{}},
-	"certs encrypt":     {keyReport{}},
-	"certs decrypt":     {keyReport{}},
 	"certs roster show": {statement.Roster{}},
 	"certs roster sign": {signedReport{}},
 	"certs":             {certificatesReport{}},
