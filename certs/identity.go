@@ -197,6 +197,13 @@ func (i *Identity) NotAfter() time.Time {
 	return time.Time{}
 }
 
+// Fixed returns the identity with its present chain. A later SetChain does not change it.
+func (i *Identity) Fixed() *Identity {
+	fixed := &Identity{key: i.key, print: i.print}
+	fixed.chain.Store(i.chain.Load())
+	return fixed
+}
+
 // Public returns the public key.
 func (i *Identity) Public() crypto.PublicKey { return &i.key.PublicKey }
 

@@ -67,7 +67,8 @@ func sumHash(h hash.Hash) id.Hash {
 type tally struct {
 	last    [sha256.Size]byte // of the last entry's content
 	content hash.Hash         // of the current entry
-	entries hash.Hash         // of the current message
+	entries hash.Hash         // of the current message, or of the last one that has ended
+	ended   bool              // it has ended
 	body    hash.Hash
 	line    []byte
 }
@@ -79,11 +80,16 @@ func newTally() *tally {
 func (t *tally) reset() {
 	t.content.Reset()
 	t.entries.Reset()
+	t.ended = false
 	t.body.Reset()
 }
 
 // endEntry counts an entry, whose content (none for a folder) went into t.content.
 func (t *tally) endEntry(path string, m member) {
+	if t.ended {
+		t.entries.Reset()
+		t.ended = false
+	}
 	var sum [sha256.Size]byte
 	t.content.Sum(sum[:0])
 	t.content.Reset()
@@ -96,7 +102,7 @@ func (t *tally) endEntry(path string, m member) {
 func (t *tally) endMessage() id.Hash {
 	var sum [sha256.Size]byte
 	t.entries.Sum(sum[:0])
-	t.entries.Reset()
+	t.ended = true
 	t.body.Write(sum[:])
 	return id.Hash(hex.EncodeToString(sum[:]))
 }

@@ -14,22 +14,26 @@ type partWriter struct {
 	w    io.Writer
 	size int64
 	sums []uint32
+	full func() error // runs at the end of each whole part; may be nil
 }
 
-func (p *partWriter) Write(b []byte) (int, error) {
-	n, err := p.w.Write(b)
-	for b = b[:n]; len(b) > 0; {
+func (p *partWriter) Write(b []byte) (written int, err error) {
+	for written < len(b) && err == nil {
 		offset := p.size % partSize
-		if offset == 0 {
+		if offset == 0 || len(p.sums) == 0 {
 			p.sums = append(p.sums, 0)
 		}
-		chunk := b[:min(int64(len(b)), partSize-offset)]
+		var n int
+		n, err = p.w.Write(b[written:min(int64(len(b)), int64(written)+partSize-offset)])
 		last := &p.sums[len(p.sums)-1]
-		*last = crc32.Update(*last, castagnoli, chunk)
-		p.size += int64(len(chunk))
-		b = b[len(chunk):]
+		*last = crc32.Update(*last, castagnoli, b[written:written+n])
+		p.size += int64(n)
+		written += n
+		if err == nil && p.full != nil && p.size%partSize == 0 {
+			err = p.full()
+		}
 	}
-	return n, err
+	return written, err
 }
 
 // Errors of incoming ciphertext. Reading it again may succeed.

@@ -67,34 +67,42 @@ type sealer struct {
 	out    partWriter
 	cipher *bufio.Writer // buffers age's header; age's chunks are larger
 	cut    segmentWriter
-	plain  *bufio.Writer // buffers the archive
+	buffer *bufio.Writer // plain, unless the parts are sealed on a goroutine of their own
+	plain  plainBuffer
+	edges  edges
 	tally  *tally
 	order  entryOrder
 	left   int // entries that may follow
 	header []byte
 }
 
+// plainBuffer buffers the archive. A caller may fill its free space, and then write just that.
+type plainBuffer interface {
+	io.Writer
+	Available() int
+	AvailableBuffer() []byte
+	Flush() error
+}
+
 var sealers = sync.Pool{New: func() any {
 	return &sealer{cipher: bufio.NewWriterSize(nil, 16<<10),
-		plain: bufio.NewWriterSize(nil, 64<<10), tally: newTally()}
+		buffer: bufio.NewWriterSize(nil, 64<<10), tally: newTally()}
 }}
 
 func (s *sealer) release() {
 	s.out, s.cut = partWriter{}, segmentWriter{}
 	s.cipher.Reset(nil)
-	s.plain.Reset(nil)
+	s.buffer.Reset(nil)
+	s.plain, s.edges = nil, edges{}
 	s.tally.reset()
 	sealers.Put(s)
 }
 
 func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, req SealRequest,
 	signer *certs.Identity) (Sealed, error) {
-	s.out = partWriter{w: dst}
-	s.cipher.Reset(&s.out)
-	s.cut = segmentWriter{out: &s.out, cipher: s.cipher, keys: keys,
-		size: cmp.Or(req.segment, segmentSize)}
-	s.left = cmp.Or(req.entries, MaxEntries)
-	s.plain.Reset(&s.cut)
+	s.begin(dst, keys, req)
+	s.buffer.Reset(&s.cut)
+	s.plain = s.buffer
 	digests, err := s.archive(head, req.Messages, signer)
 	if err != nil {
 		return Sealed{}, err
@@ -106,6 +114,14 @@ func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, req Seal
 		return Sealed{}, err
 	}
 	return Sealed{Digests: digests, Size: s.out.size, CRC32C: s.out.sums}, nil
+}
+
+func (s *sealer) begin(dst io.Writer, keys []age.Recipient, req SealRequest) {
+	s.out = partWriter{w: dst}
+	s.cipher.Reset(&s.out)
+	s.cut = segmentWriter{out: &s.out, cipher: s.cipher, keys: keys,
+		size: cmp.Or(req.segment, segmentSize)}
+	s.left = cmp.Or(req.entries, MaxEntries)
 }
 
 // archive writes the plaintext: the head, the messages, the signature, the end.
@@ -121,19 +137,22 @@ func (s *sealer) archive(head []byte, messages []Message,
 			return nil, fmt.Errorf("message %s: %w", m.ID, err)
 		}
 	}
-	jws, err := statement.Sign(signer, statement.EnvelopeSignature{V: formatVersion,
-		Head: hashOf(head), Body: sumHash(s.tally.body)})
-	if err != nil {
-		return nil, err
+	jws := s.edges.from.Signature
+	if jws == "" {
+		var err error
+		if jws, err = statement.Sign(signer, statement.EnvelopeSignature{V: formatVersion,
+			Head: hashOf(head), Body: sumHash(s.tally.body)}); err != nil {
+			return nil, err
+		}
 	}
+	s.edges.signed = jws
 	if len(jws) > maxSignature {
 		return nil, fmt.Errorf("%w: a signature of %d bytes", ErrTooLarge, len(jws))
 	}
 	if err := s.small(signaturePath, []byte(jws)); err != nil {
 		return nil, err
 	}
-	_, err = s.plain.Write(zeros[:])
-	return digests, err
+	return digests, s.write(zeros[:])
 }
 
 // small writes message.json or signature.jws.
@@ -141,7 +160,7 @@ func (s *sealer) small(path string, data []byte) error {
 	if err := s.writeHeader(member{path: path, size: int64(len(data))}); err != nil {
 		return err
 	}
-	if _, err := s.plain.Write(data); err != nil {
+	if err := s.write(data); err != nil {
 		return err
 	}
 	return s.pad(int64(len(data)))
@@ -149,14 +168,10 @@ func (s *sealer) small(path string, data []byte) error {
 
 func (s *sealer) writeHeader(m member) error {
 	s.header = appendHeader(s.header[:0], m)
-	_, err := s.plain.Write(s.header)
-	return err
+	return s.write(s.header)
 }
 
-func (s *sealer) pad(size int64) error {
-	_, err := s.plain.Write(zeros[:padding(size)])
-	return err
-}
+func (s *sealer) pad(size int64) error { return s.write(zeros[:padding(size)]) }
 
 func (s *sealer) message(n int, m Message) (id.Hash, error) {
 	prefix := contentPrefix + strconv.Itoa(n) + "/"
@@ -172,6 +187,9 @@ func (s *sealer) message(n int, m Message) (id.Hash, error) {
 	if !s.order.hasStarted() {
 		return "", fmt.Errorf("%q has no entry", m.Name)
 	}
+	if err := s.edges.restore(s.tally); err != nil {
+		return "", err
+	}
 	return s.tally.endMessage(), nil
 }
 
@@ -185,13 +203,15 @@ func (s *sealer) entry(prefix string, e Entry) error {
 	if err := s.order.add(e.Path, e.Dir); err != nil {
 		return err
 	}
-	m := member{path: prefix + e.Path, dir: e.Dir, exec: e.Executable, mtime: seconds(e.ModTime),
-		size: e.Size}
-	if e.Dir {
-		m.size = 0
-	}
+	m := memberOf(prefix, e)
 	if m.size < 0 {
 		return fmt.Errorf("%q has a size of %d", e.Path, e.Size)
+	}
+	if s.edges.skips(m) {
+		return nil
+	}
+	if err := s.edges.restore(s.tally); err != nil {
+		return err
 	}
 	if err := s.writeHeader(m); err != nil {
 		return err
@@ -201,8 +221,20 @@ func (s *sealer) entry(prefix string, e Entry) error {
 			return fmt.Errorf("%q: %w", e.Path, err)
 		}
 	}
+	if err := s.pad(m.size); err != nil {
+		return err
+	}
 	s.tally.endEntry(e.Path, m)
-	return s.pad(m.size)
+	return nil
+}
+
+func memberOf(prefix string, e Entry) member {
+	m := member{path: prefix + e.Path, dir: e.Dir, exec: e.Executable, mtime: seconds(e.ModTime),
+		size: e.Size}
+	if e.Dir {
+		m.size = 0
+	}
+	return m
 }
 
 // content copies one file into the archive and hashes it. It reads into the archive's own buffer.
@@ -212,19 +244,26 @@ func (s *sealer) content(e Entry) error {
 		return err
 	}
 	defer src.Close() // only read from
-	left := e.Size
+	left, err := s.edges.skipContent(src, e.Size)
+	if err != nil {
+		return err
+	}
 	for left > 0 {
+		if err := s.cross(); err != nil {
+			return err
+		}
 		if int64(s.plain.Available()) < min(left, 4<<10) {
 			if err := s.plain.Flush(); err != nil {
 				return err
 			}
 		}
 		free := s.plain.AvailableBuffer()
-		n, err := src.Read(free[:min(int64(cap(free)), left)])
+		n, err := src.Read(free[:min(int64(cap(free)), left, s.edges.left())])
 		s.tally.content.Write(free[:n])
 		if _, err := s.plain.Write(free[:n]); err != nil {
 			return err
 		}
+		s.edges.pos += int64(n)
 		left -= int64(n)
 		if err == io.EOF && left > 0 {
 			return fmt.Errorf("%w: it has %d bytes instead of %d", ErrSourceChanged, e.Size-left,

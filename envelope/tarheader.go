@@ -171,6 +171,11 @@ func padding(n int64) int64 {
 	return -n & (blockSize - 1)
 }
 
+// memberSize returns the bytes of a member with its headers.
+func memberSize(m member) int64 {
+	return int64(len(appendHeader(nil, m))) + m.size + padding(m.size)
+}
+
 func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= 0x80 {
