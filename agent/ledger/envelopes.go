@@ -28,7 +28,7 @@ type Envelope struct {
 	RouteVersion id.Hash
 	Size         int64
 	CRC32C       []uint32
-	File         string // its name under state/sealed; empty: only in memory
+	File         string // of an earlier version, under state/sealed
 	State        EnvelopeState
 	Incarnation  id.Incarnation
 	Sequence     uint64

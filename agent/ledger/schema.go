@@ -329,6 +329,17 @@ CREATE TABLE IF NOT EXISTS origin (
 CREATE TRIGGER IF NOT EXISTS origin_ends AFTER DELETE ON delivery BEGIN
   DELETE FROM origin WHERE delivery = OLD.seq;
 END;
+
+-- The progress of an envelope that is sealed and uploaded at the same time. Row 0 is its start, and
+-- row n its first n segments: all their parts are durable at the hub. The rows of an envelope that
+-- was given up stay until the hub has deleted its parts.
+CREATE TABLE IF NOT EXISTS segment (
+  envelope_id TEXT    NOT NULL,
+  number      INTEGER NOT NULL,
+  checkpoint  TEXT    NOT NULL,      -- where the sealing goes on, JSON
+  crc32c      TEXT    NOT NULL,      -- of the parts of segment n, JSON
+  PRIMARY KEY (envelope_id, number)
+) STRICT, WITHOUT ROWID;
 `
 
 // ErrNewer means that a newer program has written the ledger.

@@ -1,0 +1,75 @@
+package ledger
+
+import (
+	"database/sql"
+	"encoding/json"
+
+	"sealpost/internal/id"
+)
+
+// Segment is the progress of a large envelope. All segments up to Number are sealed, and durable at
+// the hub.
+type Segment struct {
+	Number     int      // 0: the start
+	Checkpoint string   // from which the sealing goes on
+	CRC32C     []uint32 // of the parts of this segment
+}
+
+// AddSegment records that a segment is durable at the hub. Number 0 marks the envelope as one that
+// is sealed on its way to the hub.
+func (tx *Tx) AddSegment(e id.Envelope, s Segment) error {
+	crcs, err := json.Marshal(s.CRC32C)
+	if err != nil {
+		return err
+	}
+	return tx.exec("INSERT OR REPLACE INTO segment (envelope_id, number, checkpoint, crc32c) "+
+		"VALUES (?,?,?,?)", e, s.Number, s.Checkpoint, string(crcs))
+}
+
+// Segments lists the progress of an envelope. It is empty if the envelope is not sealed on its way.
+func (tx *Tx) Segments(e id.Envelope) (all []Segment, err error) {
+	err = tx.rows("SELECT number, checkpoint, crc32c FROM segment WHERE envelope_id = ? "+
+		"ORDER BY number", []any{e}, func(rows *sql.Rows) error {
+		var s Segment
+		var crcs string
+		if err := rows.Scan(&s.Number, &s.Checkpoint, &crcs); err != nil {
+			return err
+		}
+		all = append(all, s)
+		return json.Unmarshal([]byte(crcs), &all[len(all)-1].CRC32C)
+	})
+	return all, err
+}
+
+// DropSegments deletes the progress of an envelope behind a segment; -1: all of it.
+func (tx *Tx) DropSegments(e id.Envelope, last int) error {
+	return tx.exec("DELETE FROM segment WHERE envelope_id = ? AND number > ?", e, last)
+}
+
+// EndSeal records the checksums of an envelope that was sealed on its way, and the digest of its
+// one message.
+func (tx *Tx) EndSeal(e id.Envelope, crcs []uint32, digest id.Hash) error {
+	encoded, err := json.Marshal(crcs)
+	if err != nil {
+		return err
+	}
+	if err := tx.exec("UPDATE envelope SET crc32c = ? WHERE envelope_id = ?", string(encoded),
+		e); err != nil {
+		return err
+	}
+	return tx.exec("UPDATE message INDEXED BY message_envelope SET digest = ? "+
+		"WHERE envelope_id <> '' AND envelope_id = ?", digest, e)
+}
+
+// GivenUp lists envelopes that were given up, and whose parts the hub may still have.
+func (tx *Tx) GivenUp(limit int) (all []id.Envelope, err error) {
+	err = tx.rows("SELECT s.envelope_id FROM segment s WHERE number = 0 AND NOT EXISTS "+
+		"(SELECT 1 FROM envelope e WHERE e.envelope_id = s.envelope_id AND e.state = 'sealed') "+
+		"LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
+		var e id.Envelope
+		err := rows.Scan(&e)
+		all = append(all, e)
+		return err
+	})
+	return all, err
+}

@@ -1,0 +1,69 @@
+package ledger
+
+import (
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"sealpost/internal/reason"
+)
+
+// The progress of an envelope survives a restart of the ledger. That of a given-up envelope stays
+// until its parts are deleted.
+func TestSegmentsOfAnEnvelope(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path)
+	e := sealed(t, l, taken(t, l, "large"), "CA-RC")
+	other := sealed(t, l, taken(t, l, "small"), "CA-RC")
+	start := Segment{Checkpoint: "{}"}
+	first := Segment{Number: 1, Checkpoint: `{"at":9}`, CRC32C: []uint32{1, 1<<32 - 1}}
+	second := Segment{Number: 2, Checkpoint: "{}", CRC32C: []uint32{3}}
+	expect := func(want ...Segment) {
+		t.Helper()
+		update(t, l, func(tx *Tx) error {
+			got, err := tx.Segments(e)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			if others, _ := tx.Segments(other); len(others) > 0 {
+				t.Errorf("the other one has %+v", others)
+			}
+			return err
+		})
+	}
+	givenUp := func(want int) {
+		t.Helper()
+		update(t, l, func(tx *Tx) error {
+			all, err := tx.GivenUp(10)
+			if len(all) != want || want > 0 && all[0] != e {
+				t.Errorf("given up are %v", all)
+			}
+			return err
+		})
+	}
+	for _, s := range []Segment{start, first, second} {
+		update(t, l, func(tx *Tx) error { return tx.AddSegment(e, s) })
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, path)
+	expect(start, first, second)
+	update(t, l, func(tx *Tx) error { return tx.DropSegments(e, 1) })
+	expect(start, first)
+	update(t, l, func(tx *Tx) error { return tx.EndSeal(e, []uint32{1, 2}, "its digest") })
+	update(t, l, func(tx *Tx) error {
+		row, err := tx.Envelope(e)
+		messages, _ := tx.InEnvelope(e)
+		if !reflect.DeepEqual(row.CRC32C, []uint32{1, 2}) || messages[0].Digest != "its digest" {
+			t.Errorf("it is %+v, %+v", row, messages)
+		}
+		return err
+	})
+	givenUp(0)
+	update(t, l, func(tx *Tx) error { return tx.Drop(e, reason.Reason{}) })
+	givenUp(1)
+	update(t, l, func(tx *Tx) error { return tx.DropSegments(e, -1) })
+	givenUp(0)
+	expect()
+}
