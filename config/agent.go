@@ -65,7 +65,7 @@ type Agent struct {
 	Roster string `toml:"roster"`
 	// The role of this site: "send", "receive" or "both". Required.
 	Role string `toml:"role"`
-	// The folder of keys, ledger and sealed files. Users need no access to it. Default "state".
+	// The folder of keys and ledger. Users need no access to it. Default "state".
 	State string `toml:"state"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`

@@ -55,8 +55,9 @@ func TestALinkInThePlaceOfAMessageFolder(t *testing.T) {
 	s.Watches()
 
 	s.mallory.makesSparse(lab.at("outbox", "identity.key"), 256*mib)
-	eventually(t, "it is being sealed", func() bool { return lab.count("state/sealed") > 0 },
-		lab.statusText)
+	eventually(t, "it is being sealed", func() bool {
+		return lab.state("identity.key") == "sealed"
+	}, lab.statusText)
 	folder := filepath.Dir(lab.inSending("identity.key"))
 	kept := s.mallory.swaps(folder, lab.at("state"))
 	s.ProvesAgain()

@@ -23,6 +23,7 @@ var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-copied":    killWhenItGoesOn,
 	"outbox-follows":   killWhenItGoesOn,
 	"outbox-dropped":   killWhenTheRouteChanges,
+	"outbox-segment":   killBetweenSegments,
 	"outbox-given":     killWhenGivenToASealer,
 	"inbox-refused":    killWhenRefused,
 
@@ -214,6 +215,22 @@ func killWhenTheRouteChanges(t *testing.T, point string) {
 	lab.diesAt(point)
 	lab.Start()
 	sealpost(t, "agent", "approve", "CA-RC", "SF-RC", "--dir", lab.dir)
+	w.Audit()
+}
+
+// killBetweenSegments sends a file of more than one segment, whose first one is not sent twice.
+func killBetweenSegments(t *testing.T, point string) {
+	w := newWorld(t)
+	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
+	d := lab.MoveIn("two segments.bin", 290*mib)
+	lab.Start("SEALPOST_FAULT=" + point)
+	lab.diesAt(point)
+	lab.Start()
+	eventually(t, "it is published", func() bool { return lab.state(d.name) == "published" },
+		lab.statusText)
+	if n := lab.sum("SELECT count(*) FROM envelope"); n != 1 {
+		t.Errorf("it was sealed under %d envelope ids", n)
+	}
 	w.Audit()
 }
 

@@ -139,7 +139,7 @@ func TestAFileThatChangesWhileItIsSentArrivesAsItIsInTheEnd(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	d := lab.MoveIn("still growing.bin", 200*mib)
-	eventually(t, "it is being sealed", func() bool { return lab.count("state/sealed") > 0 })
+	eventually(t, "it is being sealed", func() bool { return lab.state(d.name) == "sealed" })
 	var path string
 	for p := range lab.files("sending") {
 		path = lab.at("sending", p)

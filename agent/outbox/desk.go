@@ -5,13 +5,10 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"os"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
@@ -38,8 +35,6 @@ type desk struct {
 	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
 	jobs      map[id.Envelope]*running        // of workers
 	refusals  map[id.Envelope]refused         // envelopes that the hub does not take for now
-	resting   []rest                          // messages without room to seal them; oldest first
-	spaces    map[*space]bool                 // of the files that are being sealed
 	wake      time.Time                       // the time of the next look without an event
 }
 
@@ -50,10 +45,6 @@ const (
 	// queuedFor bounds the wait of a message at the desk for a sealer. A busy lane needs less time
 	// for an envelope.
 	queuedFor = time.Second
-	// maxResting bounds the resting messages. While there are as many, no large message is taken
-	// from the ledger.
-	maxResting = 64
-	restFor    = 30 * time.Second
 )
 
 func newDesk(o *Outbox) *desk {
@@ -71,7 +62,6 @@ func newDesk(o *Outbox) *desk {
 		envelopes: map[id.Envelope]*progress.Meter{},
 		jobs:      map[id.Envelope]*running{},
 		refusals:  map[id.Envelope]refused{},
-		spaces:    map[*space]bool{},
 	}
 }
 
@@ -148,12 +138,6 @@ func (d *desk) tell(question func()) {
 // look ends the waits whose time has come.
 func (d *desk) look(now time.Time) {
 	d.wake = now.Add(blockedAgain)
-	for len(d.resting) > 0 && !d.resting[0].until.After(now) {
-		d.endRest()
-	}
-	if len(d.resting) > 0 {
-		d.wakeAt(d.resting[0].until)
-	}
 	for _, l := range d.lanes {
 		if len(l.queue) > 0 {
 			d.wakeAt(l.queue[0].until)
@@ -288,12 +272,6 @@ func (d *desk) sent(e id.Envelope, r *running, next retry, err error) error {
 		d.hold(list, byLane)
 		l.retries = append(l.retries, list)
 	}
-	switch {
-	case next.noRoom:
-		d.rest(r.messages[0])
-	case !l.small:
-		d.endRest() // there may be room now
-	}
 	if next.waiting {
 		d.reconsider()
 	}
@@ -339,7 +317,7 @@ func (d *desk) giveUp(ctx context.Context, list []ledger.Outgoing, why reason.Re
 	})
 }
 
-// resume publishes envelopes that were sealed into files before a crash.
+// resume goes on with envelopes that a former process began to seal and to upload.
 func (d *desk) resume(leftovers []*sealed) {
 	l := d.lanes[1]
 	for _, s := range leftovers {
@@ -428,36 +406,3 @@ func (d *desk) measure(e id.Envelope, p *progress.Meter) {
 		}
 	})
 }
-
-// space is the free space that a sealed file has reserved.
-type space struct {
-	file *os.File
-	left atomic.Int64 // bytes that are not written yet
-}
-
-func (s *space) Write(p []byte) (n int, err error) {
-	n, err = s.file.Write(p)
-	s.left.Add(-int64(n))
-	return n, err
-}
-
-// reserveSpace reserves space for a sealed file, and leaves sealReserve free. If there is not
-// enough, it returns nil, the free bytes, and the part of them that other sealed files have
-// reserved.
-func (d *desk) reserveSpace(dir *beneath.Dir,
-	size int64) (s *space, free, others int64, err error) {
-	d.tell(func() {
-		for other := range d.spaces { // before the look at the disk: they write meanwhile
-			others += max(0, other.left.Load())
-		}
-		if free, err = dir.Free(); err == nil && free-others-sealReserve >= size {
-			s = new(space)
-			s.left.Store(size)
-			d.spaces[s] = true
-		}
-	})
-	return s, free, others, err
-}
-
-// releaseSpace ends a reservation.
-func (d *desk) releaseSpace(s *space) { d.tell(func() { delete(d.spaces, s) }) }

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -100,40 +99,6 @@ func TestWhatMayNotBeSentWaitsInTheLedger(t *testing.T) {
 	}
 }
 
-// TestWhatThereIsNoRoomToSealRests tries it again after a while, however many there are, and lets
-// it be recalled meanwhile.
-func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
-	s := newSealer(t)
-	var list []ledger.Outgoing
-	for _, name := range []string{"a", "b", "c"} {
-		list = append(list, s.taken(name)...)
-	}
-	s.desk.tell(func() {
-		for _, m := range list {
-			s.desk.sent("", &running{lane: s.desk.lanes[1], messages: []ledger.Outgoing{m}},
-				retry{noRoom: true}, nil)
-		}
-	})
-	s.routed(list[0].Address)
-	probe := s.taken("it can be sealed")[0]
-	testkit.Eventually(s.t, "another is sealed", func() bool {
-		return s.state(probe) == ledger.Sealed
-	})
-	for _, m := range list {
-		if s.state(m) != ledger.Taken || !s.held(m.UID) {
-			t.Errorf("%s is %s, in hand %t", m.Name, s.state(m), s.held(m.UID))
-		}
-	}
-	if _, err := s.Recall(t.Context(), string(list[0].ID)); err != nil {
-		t.Errorf("it cannot be recalled: %v", err)
-	}
-	s.desk.tell(func() { s.desk.look(time.Now().Add(2 * restFor)) })
-	testkit.Eventually(s.t, "it is tried again", func() bool {
-		return s.state(list[1]) == ledger.Sealed &&
-			s.state(list[2]) == ledger.Sealed
-	})
-}
-
 // TestAMessageThatCannotBeSealed sets the one aside, and seals those that were read with it.
 func TestAMessageThatCannotBeSealed(t *testing.T) {
 	s := newSealer(t)
@@ -172,10 +137,6 @@ func TestTheDeskEndsWithItsWorkers(t *testing.T) {
 	}
 	if err := d.ask(t.Context(), func() { t.Error("it is answered") }); err == nil {
 		t.Error("it does not say that it has ended")
-	}
-	if left, err := os.ReadDir(filepath.Join(s.cfg.State, sealedFolder)); err != nil ||
-		len(left) > 0 {
-		t.Errorf("sealed files: %v, %v", left, err)
 	}
 }
 

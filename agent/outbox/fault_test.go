@@ -12,32 +12,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/testkit"
 )
-
-// TestASealedFileThatStaysEndsNothing keeps a sealed file from being removed, as a virus scanner
-// does.
-func TestASealedFileThatStaysEndsNothing(t *testing.T) {
-	s := newSealer(t)
-	e := id.Random128[id.Envelope]()
-	mkdir(t, filepath.Join(s.cfg.State, sealedFolder, string(e), "held"))
-	if err := s.tidy(t.Context()); err != nil {
-		t.Errorf("the next start fails: %v", err)
-	}
-	m := s.taken("data.csv")[0]
-	out := &sealed{address: id.Address{RoutingKey: "fl-lab.dat"}, messages: []ledger.Outgoing{m}}
-	out.ID, out.Address, out.File = e, m.Address, string(e)
-	if err := s.record(t.Context(), out, []id.Hash{"digest"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.published(t.Context(), out, api.Published{Incarnation: "i", Sequence: 1,
-		Spooled: time.Now()}); err != nil {
-		t.Errorf("its publication ends the agent: %v", err)
-	}
-	if got := s.state(m); got != ledger.Published {
-		t.Errorf("the message is %s", got)
-	}
-}
 
 // TestClaimsStopWithoutMoves bounds the memory for files that stay in outbox/.
 func TestClaimsStopWithoutMoves(t *testing.T) {
@@ -117,22 +92,5 @@ func TestARefusedAddressWaitsAlone(t *testing.T) {
 	}
 	if isOfAddress(os.ErrDeadlineExceeded) {
 		t.Error("a line that is cut is taken for a refusal")
-	}
-}
-
-// A sealed file that nothing needs frees its space at once. Its name stays until the hub has
-// deleted the parts, also if the agent stops before it asks.
-func TestPartsOfALostEnvelopeAreDeleted(t *testing.T) {
-	s := newSealer(t)
-	e := id.Random128[id.Envelope]()
-	path := filepath.Join(s.cfg.State, sealedFolder, string(e))
-	testkit.Must(t, os.WriteFile(path, []byte("ciphertext"), 0o600))
-	for range 2 { // as after a restart
-		s.orphans = nil
-		testkit.Must(t, s.tidy(t.Context()))
-		info, err := os.Stat(path)
-		if err != nil || info.Size() != 0 || len(s.orphans) != 1 || s.orphans[0] != e {
-			t.Fatalf("%v, %v, and %v are known", info, err, s.orphans)
-		}
 	}
 }

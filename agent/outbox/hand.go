@@ -1,9 +1,6 @@
 package outbox
 
 import (
-	"slices"
-	"time"
-
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
@@ -16,15 +13,8 @@ const (
 	byClaim    holder = iota + 1 // a claim, or its recovery
 	byLane                       // it waits for a sealer
 	byWorker                     // one seals, publishes or ends it
-	byRest                       // it waits for room to seal it
 	byQuestion                   // such as a recall
 )
-
-// rest is a message that is not tried again before a time.
-type rest struct {
-	message ledger.Outgoing
-	until   time.Time
-}
 
 // hold reserves messages.
 func (d *desk) hold(list []ledger.Outgoing, by holder) {
@@ -111,9 +101,6 @@ func (d *desk) takeBack(m ledger.Outgoing) (released <-chan struct{}) {
 		for _, l := range d.lanes {
 			l.remove(m.UID)
 		}
-	case by == byRest:
-		isIt := func(r rest) bool { return r.message.UID == m.UID }
-		d.resting = slices.DeleteFunc(d.resting, isIt)
 	default:
 		waiter := make(chan struct{})
 		d.waiters[m.UID] = append(d.waiters[m.UID], waiter)
@@ -121,24 +108,6 @@ func (d *desk) takeBack(m ledger.Outgoing) (released <-chan struct{}) {
 	}
 	d.inHand[m.UID] = byQuestion
 	return nil
-}
-
-// rest lets a message wait until there may be room to seal it.
-func (d *desk) rest(m ledger.Outgoing) {
-	until := time.Now().Add(restFor)
-	d.hold([]ledger.Outgoing{m}, byRest)
-	d.resting = append(d.resting, rest{m, until})
-	d.wakeAt(until)
-}
-
-// endRest retries the message that has rested longest.
-func (d *desk) endRest() {
-	if len(d.resting) == 0 {
-		return
-	}
-	d.free([]ledger.Outgoing{d.resting[0].message})
-	d.resting = d.resting[1:]
-	d.reconsider()
 }
 
 // release releases messages that a claim or a question has reserved.

@@ -27,7 +27,7 @@ type lane struct {
 	small     bool
 	free      int                 // free sealers
 	retries   [][]ledger.Outgoing // jobs that have failed; they come first
-	leftovers []*sealed           // sealed into files before a crash
+	leftovers []*sealed           // begun by a former process
 	queue     []batch             // just claimed; oldest first
 	more      bool                // messages may wait in the ledger
 
@@ -48,7 +48,7 @@ type job struct {
 	envelope id.Envelope
 	decision *decision
 	messages []ledger.Outgoing
-	sealed   *sealed // into a file, before a crash; nil: to be sealed
+	sealed   *sealed // begun by a former process; nil: to be sealed
 }
 
 // passedFor bounds the time for which a busy lane does not read passed rows again. One of them may
@@ -61,10 +61,11 @@ func newLane(small bool, workers int) *lane {
 
 // next returns the oldest job that a lane can begin; nil: there is none.
 func (d *desk) next(ctx context.Context, l *lane) (*job, error) {
-	for len(l.leftovers) > 0 {
-		s := l.leftovers[0]
-		l.leftovers = l.leftovers[1:]
-		return &job{envelope: s.ID, messages: s.messages, sealed: s}, nil
+	for i, s := range l.leftovers {
+		if r := d.route(ctx, s.Address); r != nil {
+			l.leftovers = slices.Delete(l.leftovers, i, i+1)
+			return &job{envelope: s.ID, decision: r, messages: s.messages, sealed: s}, nil
+		}
 	}
 	for i, list := range l.retries {
 		switch r := d.route(ctx, list[0].Address); {
@@ -144,9 +145,6 @@ func (l *lane) expired(now time.Time) (list []ledger.Outgoing) {
 // nextWaiting reads a job from the ledger: the oldest messages of one address. The addresses take
 // turns.
 func (d *desk) nextWaiting(ctx context.Context, l *lane) (*job, error) {
-	if !l.small && len(d.resting) >= maxResting {
-		return nil, nil
-	}
 	now := time.Now()
 	if now.Sub(l.since) > passedFor {
 		clear(l.passed)

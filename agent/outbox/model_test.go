@@ -272,9 +272,15 @@ func (m *model) check() {
 	if left, err := os.ReadDir(filepath.Join(m.dir, "outbox")); err != nil || len(left) > 0 {
 		m.t.Errorf("left in outbox: %v, %v", left, err)
 	}
-	if left, err := os.ReadDir(filepath.Join(m.dir, "state", sealedFolder)); err != nil ||
-		len(left) > 0 {
-		m.t.Errorf("sealed files are left: %v, %v", left, err)
+	for e := range m.hub.published {
+		if err := m.options.Ledger.View(context.Background(), func(tx *ledger.Tx) error {
+			if left, err := tx.Segments(e); err != nil || len(left) > 0 {
+				m.t.Errorf("the progress of %s is left: %v, %v", e, left, err)
+			}
+			return nil
+		}); err != nil {
+			m.t.Fatal(err)
+		}
 	}
 }
 
@@ -300,7 +306,8 @@ func TestTheDeskIsMadeAgainFromItsRows(t *testing.T) {
 			for range rapid.IntRange(0, 5).Draw(t, "files") {
 				n++
 				m.drop(fmt.Sprintf("%d.csv", n),
-					rapid.SampledFrom([]int{10, 10, 10, smallContent + 1}).Draw(t, "size"))
+					rapid.SampledFrom([]int{10, 10, 10, smallContent + 1, 2 << 20,
+						api.PartSize + 1}).Draw(t, "size"))
 			}
 			if rapid.IntRange(0, 4).Draw(t, "hub") == 0 {
 				m.hub.forget()

@@ -35,7 +35,7 @@ type Options struct {
 	Site     id.Site
 	Network  id.Hash
 	Trays    []Tray // at least one, of different names
-	State    string // the agent's folder; sealed files lie in State/sealed
+	State    string // the agent's folder;
 	Ledger   *ledger.Ledger
 	Hub      Hub
 	Trust    *trust.Trust
@@ -57,24 +57,24 @@ type Hub interface {
 	Events(ctx context.Context, in api.EventsRequest) (api.EventsAnswer, error)
 }
 
-// sealedFolder is the folder in the state folder in which large envelopes lie until the hub has
-// them.
+// sealedFolder is the folder in the state folder in which earlier versions kept large envelopes.
+// They are sealed again.
 const sealedFolder = "sealed"
 
 // Outbox is the sending side of a site. Its trays find, claim and file; its desk seals and
 // publishes for all of them.
 type Outbox struct {
-	cfg     Options
-	site    id.Site
-	trays   []*box // in the order of the configuration; never changes
-	ledger  *ledger.Ledger
-	hub     Hub
-	trust   *trust.Trust
-	log     *slog.Logger
-	desk    *desk
-	orphans []id.Envelope // sealed files without an envelope in the ledger, found at the start
-	secret  []byte        // from which claims get their identity
-	state   beneath.ID    // of the state folder, from which nothing is sent
+	cfg    Options
+	site   id.Site
+	trays  []*box // in the order of the configuration; never changes
+	ledger *ledger.Ledger
+	hub    Hub
+	trust  *trust.Trust
+	log    *slog.Logger
+	desk   *desk
+	memory *partMemory
+	secret []byte     // from which claims get their identity
+	state  beneath.ID // of the state folder, from which nothing is sent
 	// rows up to this one are of an older copy of the ledger: see endedBefore
 	older    int64
 	isOlder  bool      // the ledger was lost or is an older copy, as found at the start
@@ -101,8 +101,8 @@ func New(o Options) (*Outbox, error) {
 		return nil, err
 	}
 	defer state.Close()
-	if err := state.MkdirAll(sealedFolder, 0o700); err != nil {
-		return nil, err
+	if err := state.RemoveAll(sealedFolder); err != nil {
+		o.Log.Warn("sealed files of an earlier version stay until the next start", "error", err)
 	}
 	info, err := state.Info()
 	if err != nil {
@@ -114,7 +114,7 @@ func New(o Options) (*Outbox, error) {
 	}
 	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub,
 		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1),
-		waits: make(chan struct{}, 1), pulse: defaultPulse,
+		waits: make(chan struct{}, 1), pulse: defaultPulse, memory: newPartMemory(),
 		hurry: make(chan struct{})}
 	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
@@ -137,7 +137,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 
 // start reconciles the ledger with the trays and the hub after the last run, and starts the work.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
-	if err := errors.Join(o.tidy(ctx), o.dropTrees(ctx, time.Now()), o.findOlder(ctx),
+	if err := errors.Join(o.dropTrees(ctx, time.Now()), o.findOlder(ctx),
 		o.adopt(ctx), o.adoptFailures(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
@@ -206,11 +206,6 @@ func (o *Outbox) Reconsider() {
 
 // Retry ends the pauses before all further attempts.
 func (o *Outbox) Retry() {
-	o.desk.tell(func() {
-		for len(o.desk.resting) > 0 {
-			o.desk.endRest()
-		}
-	})
 	o.mu.Lock()
 	close(o.hurry)
 	o.hurry = make(chan struct{})

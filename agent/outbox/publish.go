@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
-	"sealpost/internal/progress"
 	"sealpost/internal/reason"
 )
 
@@ -28,6 +22,10 @@ const partsAtOnce = 3
 // time.
 const maxPublishPause = time.Minute
 
+// haltAfter is the time without a new part after which a large envelope holds no memory and no open
+// file. A later try seals its segment again.
+const haltAfter = 10 * time.Minute
+
 // abandonTime bounds the hub's answer to the deletion of a given-up envelope's parts.
 const abandonTime = 10 * time.Second
 
@@ -38,7 +36,7 @@ const abandonTime = 10 * time.Second
 // dropped reports that the envelope was given up, and its messages wait to be sealed again.
 func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err error) {
 	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 15 * time.Second}
-	brought := int64(0)
+	brought, last := int64(0), time.Now()
 	// checksum errors at the hub: rare on a line, so the third one means a damaged file
 	damaged := 0
 	for {
@@ -49,15 +47,19 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 		if ctx.Err() != nil {
 			return false, nil
 		}
+		var failed unsealedError
 		switch {
 		case errors.Is(err, api.ErrForgotten):
 			return false, o.forgotten(ctx, s)
+		case errors.As(err, &failed), errors.Is(err, errLedger):
+			return false, err
 		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) ||
 			errors.Is(err, api.ErrNotAllowed):
 			o.forgetRoute(s.Address)
 			return true, o.drop(ctx, s, "route-changed")
-		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict),
-			errors.Is(err, os.ErrNotExist):
+		case errors.Is(err, api.ErrUnstaged) && s.stream == nil:
+			return true, o.drop(ctx, s, "lost-by-hub")
+		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict):
 			return true, o.drop(ctx, s, "sealed-damaged")
 		case errors.Is(err, api.ErrChecksum):
 			damaged++
@@ -67,11 +69,14 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 			return false, o.fail(ctx, s, reason.New("not-accepted", "why", err))
 		}
 		if n := s.brought.Load(); n > brought {
-			brought = n
+			brought, last = n, time.Now()
 			pause.Reset() // the line is bad and not dead: the next try may go at once
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
 		o.desk.refuse(s, s.refusal(err))
+		if s.stream != nil && time.Since(last) > haltAfter {
+			s.stream.halt()
+		}
 		wait := min(pause.After(api.RetryAfter(err)), maxPublishPause)
 		if o.awaitRetry(ctx, wait) != nil {
 			return false, nil
@@ -153,6 +158,10 @@ func (s *sealed) overQuota(o *api.OverQuota) reason.Reason {
 }
 
 func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, error) {
+	content, err := o.bring(ctx, s)
+	if err != nil {
+		return api.Published{}, err
+	}
 	req := api.PublishRequest{Envelope: s.ID, Address: s.address, RouteVersion: s.RouteVersion,
 		Size: s.Size, CRC32C: s.CRC32C}
 	for _, r := range s.Recipients {
@@ -160,10 +169,6 @@ func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, erro
 	}
 	for _, m := range s.messages {
 		req.Messages = append(req.Messages, api.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed})
-	}
-	content, err := o.bring(ctx, s)
-	if err != nil {
-		return api.Published{}, err
 	}
 	p, err := o.hub.Publish(ctx, req, content)
 	if errors.Is(err, api.ErrUnstaged) {
@@ -178,59 +183,10 @@ func (o *Outbox) bring(ctx context.Context, s *sealed) ([]byte, error) {
 	if s.content != nil {
 		return s.content.Bytes(), nil
 	}
-	dir, err := o.sealed()
-	if err != nil {
-		return nil, err
+	if s.stream == nil { // it was uploaded by a former process
+		return nil, nil
 	}
-	defer dir.Close()
-	if s.Size <= api.SmallSize {
-		return dir.ReadFile(s.File, api.SmallSize)
-	}
-	f, _, err := dir.Open(s.File)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return nil, o.upload(ctx, s, f)
-}
-
-// upload sends the parts that the hub misses, several at once, each durable on its own.
-func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) error {
-	state, err := o.hub.OpenUpload(ctx, api.UploadRequest{Envelope: s.ID, Size: s.Size})
-	if err != nil {
-		return err
-	}
-	done := s.Size - missing(state.Missing, s.Size)
-	if s.meter == nil {
-		s.meter = progress.Start(s.Size, done, time.Now())
-		o.desk.measure(s.ID, s.meter)
-	}
-	s.meter.Correct(done) // a resumed upload keeps its rate
-	p := s.meter
-	var g errgroup.Group
-	g.SetLimit(partsAtOnce >> s.fewer)
-	var broken atomic.Bool // no further part is begun; those under way may end
-	brought := s.brought.Load()
-	for _, part := range state.Missing {
-		g.Go(func() error {
-			if broken.Load() {
-				return nil
-			}
-			offset, size := int64(part)*api.PartSize, partSize(part, s.Size)
-			body := p.NewReader(io.NewSectionReader(content, offset, size))
-			if err := o.hub.PutPart(ctx, s.ID, part, s.CRC32C[part], body, size); err != nil {
-				body.TakeBack()
-				broken.Store(true)
-				return fmt.Errorf("part %d of %s: %w", part, s.ID, err)
-			}
-			s.brought.Add(1)
-			fault.Point("outbox-part")
-			return nil
-		})
-	}
-	err = g.Wait()
-	s.adapt(s.brought.Load()-brought, err)
-	return err
+	return nil, s.stream.upload(ctx)
 }
 
 // adapt adapts the number of parts in flight to a try's result. A failed try that brought none
@@ -249,18 +205,15 @@ func partSize(part int, size int64) int64 {
 	return min(api.PartSize, size-int64(part)*api.PartSize)
 }
 
-// missing returns the size in bytes of the parts that the hub lacks.
-func missing(parts []int, size int64) (sum int64) {
-	for _, part := range parts {
-		sum += partSize(part, size)
-	}
-	return sum
-}
-
-// published records the hub's promise, and removes the sealed file.
+// published records the hub's promise.
 func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) error {
 	fault.Point("outbox-published")
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		if s.Size > api.SmallSize {
+			if err := tx.DropSegments(s.ID, -1); err != nil {
+				return err
+			}
+		}
 		return tx.Publish(s.ID, p.Incarnation, p.Sequence, p.Spooled)
 	})
 	if err != nil {
@@ -275,7 +228,6 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 	if other {
 		poke(o.hubIsNew)
 	}
-	o.removeSealed(s.ID, s.File)
 	poke(o.waits)
 	return nil
 }
@@ -294,20 +246,32 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 	}
 	fault.Point("outbox-dropped")
 	if s.Size > api.SmallSize { // otherwise it has no parts
-		o.abandon(ctx, s.ID) //nolint:errcheck // it is logged, and the parts expire
+		return o.abandon(ctx, s.ID)
 	}
-	o.removeSealed(s.ID, s.File)
 	return nil
 }
 
-// abandon deletes the parts of a given-up envelope at the hub. Otherwise they use space there until
-// they expire.
+// abandon deletes the parts of a given-up envelope at the hub. If it cannot, the next start tries
+// again, and the parts use space there until they expire. An error is the ledger's.
 func (o *Outbox) abandon(ctx context.Context, e id.Envelope) error {
-	ctx, cancel := context.WithTimeout(ctx, abandonTime)
+	bounded, cancel := context.WithTimeout(ctx, abandonTime)
 	defer cancel()
-	err := o.hub.AbortUpload(ctx, e)
-	if err != nil {
-		o.log.Debug("its parts stay at the hub until they expire", "envelope", e, "error", err)
+	if err := o.hub.AbortUpload(bounded, e); err != nil && !errors.Is(err, api.ErrNotFound) {
+		o.log.Debug("its parts stay at the hub for now", "envelope", e, "error", err)
+		return nil
+	}
+	return o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.DropSegments(e, -1) })
+}
+
+// abandonAll deletes the parts of all given-up envelopes.
+func (o *Outbox) abandonAll(ctx context.Context) error {
+	var all []id.Envelope
+	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+		all, err = tx.GivenUp(knownPage)
+		return err
+	})
+	for _, e := range all {
+		err = errors.Join(err, o.abandon(ctx, e))
 	}
 	return err
 }
@@ -331,8 +295,7 @@ func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
 	}
 	o.fileSoon()
 	if s.Size > api.SmallSize { // otherwise it has no parts
-		o.abandon(ctx, s.ID) //nolint:errcheck // it is logged, and the parts expire
+		return o.abandon(ctx, s.ID)
 	}
-	o.removeSealed(s.ID, s.File)
 	return nil
 }

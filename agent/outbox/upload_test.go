@@ -3,8 +3,6 @@ package outbox
 import (
 	"errors"
 	"testing"
-
-	"sealpost/hub/api"
 )
 
 // A line may be so slow that several parts at once never come through and one does.
@@ -26,18 +24,6 @@ func TestFewerPartsOnABadLine(t *testing.T) {
 		s.adapt(step.brought, step.err)
 		if got := partsAtOnce >> s.fewer; got != step.atOnce {
 			t.Errorf("after step %d %d parts go at once, want %d", i, got, step.atOnce)
-		}
-	}
-}
-
-func TestWhatIsMissing(t *testing.T) {
-	const size = 2*api.PartSize + 5
-	for _, c := range []struct {
-		parts []int
-		want  int64
-	}{{nil, 0}, {[]int{0, 1, 2}, size}, {[]int{2}, 5}, {[]int{0, 2}, api.PartSize + 5}} {
-		if got := missing(c.parts, size); got != c.want {
-			t.Errorf("%v: %d bytes, want %d", c.parts, got, c.want)
 		}
 	}
 }
