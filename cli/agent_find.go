@@ -34,7 +34,7 @@ func printFound(p *printer, part string, out agent.Found) error {
 	t := p.newTable(reason.New("columns-found"))
 	for _, m := range out.Sent {
 		t.add(m.ID, quoted(m.Name), reason.Size(m.Size), m.Claimed,
-			messageStands(m.Stands(), removedFor(m), m.Folder))
+			messageStands(m, removedFor(m)))
 	}
 	for _, m := range out.Received {
 		t.add(m.ID, quoted(m.Name), reason.Size(m.Size), m.Received,

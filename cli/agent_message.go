@@ -151,7 +151,7 @@ func printLog(p *printer, l agent.Log) error {
 		if why.IsZero() && !m.HeldUntil.IsZero() {
 			why = reason.New("held-until", "time", m.HeldUntil)
 		}
-		t.add(m.Finished, messageStands(m.Stands(), why, m.Folder))
+		t.add(m.Finished, messageStands(*m, why))
 		if !m.Removed.IsZero() {
 			t.add(m.Removed, reason.New("log-removed"))
 		}
@@ -170,8 +170,11 @@ func printLog(p *printer, l agent.Log) error {
 }
 
 // messageStands returns the state of a message, why, and the folder in which it lies.
-func messageStands(state, why reason.Reason, folder string) reason.Reason {
-	return reason.New("message-stands", "state", state, "why", why, "folder", folder)
+func messageStands(m agent.SentMessage, why reason.Reason) reason.Reason {
+	if m.Missing {
+		return reason.New("message-gone", "state", m.Stands(), "why", why, "folder", m.Folder)
+	}
+	return reason.New("message-stands", "state", m.Stands(), "why", why, "folder", m.Folder)
 }
 
 // removedFor returns the reason for which the content of a message is no longer in its tray.

@@ -2,12 +2,14 @@ package outbox
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 )
 
 // A file that a user renames in a shared folder is the same file, and goes where its message goes.
@@ -157,5 +159,45 @@ func TestWhatLiesAstrayIsHeardOf(t *testing.T) {
 	if err != nil || len(status.NotTaken) != 1 ||
 		status.NotTaken["delivered/data.csv"] != reason.New("strange-sending") {
 		t.Errorf("%v, %v", status.NotTaken, err)
+	}
+}
+
+// A message whose folder or file a user has taken away is not said to lie there.
+func TestAFiledMessageThatIsTakenAway(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b", "c")
+	s.deliver(list...)
+	s.file()
+	missing := func() (names []string) {
+		found, err := s.Find(t.Context(), "", 10, false)
+		testkit.Must(t, err)
+		for _, m := range found {
+			one, err := s.Message(t.Context(), string(m.ID))
+			testkit.Must(t, err)
+			if one.Missing != m.Missing {
+				t.Errorf("%s: %t and %t", m.Name, one.Missing, m.Missing)
+			}
+			if m.Missing {
+				names = append(names, m.Name)
+			}
+		}
+		return names
+	}
+	if got := missing(); len(got) > 0 {
+		t.Errorf("at first %v", got)
+	}
+	m := list[0]
+	m.State = ledger.Delivered
+	remove(t, s.at(placeAt(m)+"/b"))
+	if got := missing(); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("without b: %v", got)
+	}
+	testkit.Must(t, os.RemoveAll(s.at(placeAt(m))))
+	if got := missing(); len(got) != 3 {
+		t.Errorf("without their folder: %v", got)
+	}
+	rename(t, s.at("sending"), s.at("not mounted"))
+	if got := missing(); len(got) > 0 {
+		t.Errorf("while the tray is away: %v", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/patience"
 	"sealpost/internal/reason"
 )
 
@@ -24,7 +25,8 @@ type Message struct {
 	Filed   bool         `json:"filed"` // it lies in its final folder
 	// in the tray, where it lies: sending/…, delivered/… or failed/…
 	Folder    string        `json:"folder,omitempty"`
-	Reason    reason.Reason `json:"reason,omitzero"` // why it waits, or how it has ended
+	Missing   bool          `json:"missing,omitempty"` // a user has taken it out of there
+	Reason    reason.Reason `json:"reason,omitzero"`   // why it waits, or how it has ended
 	Claimed   time.Time     `json:"claimed"`
 	HeldUntil time.Time     `json:"held_until,omitzero"` // it waits so that it can be recalled
 	Sealed    time.Time     `json:"sealed,omitzero"`
@@ -86,6 +88,7 @@ func (o *Outbox) Find(ctx context.Context, part string, limit int,
 			return err
 		})
 		if err != nil || before == 0 || recentOnly || len(found) == limit || ctx.Err() != nil {
+			o.markMissing(ctx, found)
 			return found, err
 		}
 	}
@@ -117,7 +120,50 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 	list := []Message{m}
 	o.expiring(list)
 	o.held.add(&list[0])
+	o.markMissing(ctx, list)
 	return list[0], err
+}
+
+// markMissing marks filed messages that users have taken out of their folders, or renamed there. A
+// tray that is away or does not answer has none.
+func (o *Outbox) markMissing(ctx context.Context, list []Message) {
+	for _, t := range o.trays {
+		var paths []string
+		for _, m := range list {
+			if m.Filed && m.Tray == t.Name && m.Folder != "" && m.Removed.IsZero() {
+				paths = append(paths, m.Folder+"/"+m.Name)
+			}
+		}
+		if len(paths) == 0 {
+			continue
+		}
+		missing, _ := patience.Within(answersNumber, func() map[string]bool {
+			return t.missingOf(ctx, paths)
+		})
+		for i, m := range list {
+			if m.Filed && m.Tray == t.Name && missing[m.Folder+"/"+m.Name] {
+				list[i].Missing = true
+			}
+		}
+	}
+}
+
+// missingOf returns the paths in the tray at which no entry is.
+func (t *box) missingOf(ctx context.Context, paths []string) map[string]bool {
+	h, err := t.open()
+	if err != nil {
+		return nil
+	}
+	defer h.Close()
+	if home, err := t.atHome(ctx, h); err != nil || !home {
+		return nil
+	}
+	missing := map[string]bool{}
+	for _, rel := range paths {
+		missing[rel] = h.IsGone(rel)
+		h.Relax()
+	}
+	return missing
 }
 
 // lies returns the folder of a message in its tray. It is empty for a withdrawn message, and while

@@ -53,7 +53,7 @@ func TestWhatDiffersFromAPin(t *testing.T) {
 	}{
 		"another identity": {func(p *peer) *peer { return p.n.peer(p.site) },
 			[]string{"it shows another identity key", "Nothing is sent to it",
-				"the fingerprint of its identity"}},
+				"the fingerprint of its identity", "put back to an older state"}},
 		"another identity for the same key": {func(p *peer) *peer {
 			q := *p
 			q.identity = p.n.identity(p.site, p.n.now)
@@ -67,7 +67,8 @@ func TestWhatDiffersFromAPin(t *testing.T) {
 				"was given a new recipient key"}},
 		"the same key under an older version": {func(p *peer) *peer {
 			return p.with(func(k *statement.RecipientKey) { k.Version, k.Prev = 1, "" })
-		}, []string{"it offers version 1 of its recipient key, and version 2 was seen before"}},
+		}, []string{"it offers version 1 of its recipient key, and version 2 was seen before",
+			"put back to an older state"}},
 		"an older version": {func(p *peer) *peer {
 			return p.with(func(k *statement.RecipientKey) {
 				k.Version, k.Prev, k.Recipient = 1, "", recipient(p.n.t)

@@ -125,6 +125,9 @@ func (t *Trust) pin(ctx context.Context, site id.Site) (pin ledger.Pin, err erro
 	return pin, err
 }
 
+// olderKey is the trouble of a site that shows a key which it had before. The hub may be older.
+const olderKey reason.Code = "older-key"
+
 // Advice returns the user's options for a difference from a pin, or none without trouble.
 func Advice(p ledger.Pin) reason.Reason {
 	switch {
@@ -134,6 +137,8 @@ func Advice(p ledger.Pin) reason.Reason {
 		return reason.New("compare-identity", "site", p.Site, "fingerprint", p.Offered)
 	case p.Trouble.Code == reason.SharedKey:
 		return reason.New("ask-both-sites")
+	case p.Trouble.Code == olderKey:
+		return reason.New("ask-older-key", "site", p.Site)
 	}
 	return reason.New("compare-key", "site", p.Site)
 }
