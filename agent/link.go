@@ -152,7 +152,7 @@ func (l Link) isLine() bool { return l.Refusal == "" && l.Stranger == "" && l.Pr
 
 func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) error {
 	if a.outbox != nil {
-		a.outbox.HubExpires(hello.ExpiresAfter)
+		a.outbox.HubExpires(hello.ExpiresAfter, hello.ExpiresOf)
 	}
 	if hello.Suite != a.cfg.Suite {
 		return stranger.SuiteDiffers(hello.Suite, a.cfg.Suite)

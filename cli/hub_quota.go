@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,32 @@ Above a limit the hub takes nothing new from the site, or for its queue. The
 senders keep their files, read which limit it is, and try again by themselves.
 What is at the hub already stays, also above a lower limit.
 
-A limit is a number, a size such as 200GiB, or "default".`
+A limit is a number, a size such as 200GiB, or "default". --queue-expires sets
+the time after which a delivery for the site ends undelivered, such as 30d;
+"never", or "default": expires_after in hub.toml.`
+
+// expiryFlag is a flag for the time after which deliveries for a site end.
+type expiryFlag struct{ value *time.Duration }
+
+func (e expiryFlag) String() string { return "" }
+func (e expiryFlag) Type() string   { return "time" }
+
+func (e expiryFlag) Set(text string) error {
+	switch text {
+	case "default":
+		*e.value = hub.DefaultQuota
+		return nil
+	case "never":
+		*e.value = hub.NeverExpires
+		return nil
+	}
+	var d days
+	if d.Set(text) != nil {
+		return errors.New(`want a time such as 30d or 36h, "never" or "default"`)
+	}
+	*e.value = d.Duration
+	return nil
+}
 
 // limitFlag is a flag for a limit of a quota: a number or a size, and "default".
 type limitFlag struct {
@@ -71,7 +98,8 @@ func hubQuotaCommand() *cobra.Command {
 		},
 		Example: "  sealpost hub quota\n" +
 			"  sealpost hub quota FL-LAB --bytes 200GiB --uploads 8\n" +
-			"  sealpost hub quota CA-RC --queue-bytes default",
+			"  sealpost hub quota CA-RC --queue-bytes default\n" +
+			"  sealpost hub quota CA-RC --queue-expires 30d",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if in != (hub.QuotaRequest{}) {
@@ -107,13 +135,15 @@ func hubQuotaCommand() *cobra.Command {
 	} {
 		cmd.Flags().Var(limitFlag{l.value, l.isBytes}, l.name, "limit of the "+l.usage)
 	}
+	cmd.Flags().Var(expiryFlag{&in.ExpiresAfter}, "queue-expires",
+		"time after which a delivery for the site ends undelivered")
 	return cmd
 }
 
 func printUsages(w io.Writer, out hub.UsageAnswer) error {
 	t := usageTable()
-	addUsage(t, "all", out.Hub)
-	addUsage(t, "dead letters", out.Dead)
+	addUsage(t, "all", out.Hub, "")
+	addUsage(t, "dead letters", out.Dead, "")
 	for _, s := range out.Sites {
 		addSite(t, s)
 	}
@@ -129,19 +159,34 @@ func printUsage(w io.Writer, out hub.SiteUsage) error {
 // usageTable returns a table whose cells are counts and limits.
 func usageTable() *table {
 	return newTable("OF", "LIMITS", "BYTES", "RESERVED", "UPLOADS", "ENVELOPES", "MESSAGES",
-		"METADATA TODAY")
+		"METADATA TODAY", "ENDS AFTER")
 }
 
 func addSite(t *table, s hub.SiteUsage) {
 	if s.Send != nil {
-		addUsage(t, string(s.Site), *s.Send)
+		addUsage(t, string(s.Site), *s.Send, "")
 	}
 	if s.Queue != nil {
-		addUsage(t, s.Site.Queue(), *s.Queue)
+		addUsage(t, s.Site.Queue(), *s.Queue, endsAfter(s))
 	}
 }
 
-func addUsage(t *table, owner string, h hub.QuotaState) {
+// endsAfter writes the time after which the deliveries for a site end.
+func endsAfter(s hub.SiteUsage) string {
+	text := "never"
+	if s.ExpiresAfter != 0 {
+		text = config.Duration(s.ExpiresAfter).String()
+		if whole := s.ExpiresAfter.Truncate(24 * time.Hour); whole == s.ExpiresAfter {
+			text = fmt.Sprintf("%dd", int(whole.Hours()/24))
+		}
+	}
+	if s.OwnExpires {
+		text += " (own)"
+	}
+	return text
+}
+
+func addUsage(t *table, owner string, h hub.QuotaState, ends string) {
 	u, q := h.Used, h.Allowed
 	limits := "default"
 	if h.Own {
@@ -149,7 +194,7 @@ func addUsage(t *table, owner string, h hub.QuotaState) {
 	}
 	t.add(owner, limits, bytesOf(u.Bytes+u.Reserved, q.Bytes), bytesOf(u.Reserved, q.Reserved),
 		countOf(u.Uploads, q.Uploads), countOf(u.Envelopes, q.Envelopes),
-		countOf(u.Messages, q.Messages), metadataOf(h))
+		countOf(u.Messages, q.Messages), metadataOf(h), ends)
 }
 
 // metadataOf writes the metadata of one day. Queues and the hub have no limit of it.

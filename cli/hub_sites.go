@@ -326,7 +326,12 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 		}
 		if !s.OldestExpires.IsZero() {
 			if _, err := printf(w, "\nThe oldest delivery for %s ends undelivered on %s "+
-				"(expires_after in hub.toml).\n", s.Site, localTime(s.OldestExpires)); err != nil {
+				"(%s).\n", s.Site, localTime(s.OldestExpires), expiryOf(s)); err != nil {
+				return err
+			}
+		} else if s.Usage != nil && s.Usage.OwnExpires {
+			if _, err := printf(w, "\nDeliveries for %s have a time of their own until they "+
+				"end: %s.\n", s.Site, endsAfter(*s.Usage)); err != nil {
 				return err
 			}
 		}
@@ -344,6 +349,14 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 		}
 	}
 	return nil
+}
+
+// expiryOf names the place where the time of deliveries for a site is set.
+func expiryOf(s hub.SiteStatus) string {
+	if s.Usage != nil && s.Usage.OwnExpires {
+		return "sealpost hub quota --queue-expires"
+	}
+	return "expires_after in hub.toml"
 }
 
 // because returns the reason of a hold in parentheses.

@@ -249,6 +249,7 @@ func sampleAgent() Agent {
 			Changes: ChangesSend, Repeat: RepeatSend, Ignore: []string{"y"}},
 	}
 	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1, Readers: ReadersOwner,
+		Accept: AcceptCompared,
 		Hidden: true, Executables: true}
 	return a
 }

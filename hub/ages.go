@@ -136,7 +136,7 @@ func (h *Hub) endOld(ctx context.Context) error {
 			continue // the site could not fetch them
 		}
 		for code, bound := range map[string]spool.Bound{
-			deadExpired:  {Before: s.Held.before(now, time.Duration(d.ExpiresAfter))},
+			deadExpired:  {Before: s.Held.before(now, h.expiresAfter(s))},
 			deadAttempts: {Attempts: d.MaxAttempts},
 		} {
 			n, err := h.spool.Expire(ctx, name, bound, code)

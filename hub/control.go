@@ -113,6 +113,8 @@ type QuotaRequest struct {
 	Site  id.Site     `json:"site"`
 	Send  spool.Quota `json:"send,omitzero"`
 	Queue spool.Quota `json:"queue,omitzero"`
+	// after which a delivery for the site ends undelivered; NeverExpires: never
+	ExpiresAfter time.Duration `json:"expires_after_ns,omitempty"`
 }
 
 // QuotaState holds the counts of a sender, of a queue or of the hub, and their limits; 0: none.
@@ -127,6 +129,10 @@ type SiteUsage struct {
 	Site  id.Site     `json:"site"`
 	Send  *QuotaState `json:"send,omitempty"`
 	Queue *QuotaState `json:"queue,omitempty"`
+	// after which a delivery in its queue ends undelivered; 0: never
+	ExpiresAfter time.Duration `json:"expires_after_ns,omitempty"`
+	// an admin has set that time for this site alone
+	OwnExpires bool `json:"own_expires,omitempty"`
 }
 
 // UsageAnswer lists the counts and limits of the hub and of its sites, by name.

@@ -57,6 +57,8 @@ type exportedSite struct {
 	// the limits that an admin has set
 	SendQuota  *exportedQuota `toml:"send_quota,omitempty"`
 	QueueQuota *exportedQuota `toml:"queue_quota,omitempty"`
+	// "0s": never; nil: as for all
+	ExpiresAfter *config.Duration `toml:"expires_after,omitempty"`
 }
 
 // exportedQuota is a spool.Quota of an export.
@@ -136,9 +138,15 @@ func (h *Hub) directoryNow() export {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]
+		var expires *config.Duration
+		if s.Quota.Expires != 0 {
+			after := config.Duration(h.expiresAfter(s))
+			expires = &after
+		}
 		e.Site = append(e.Site, exportedSite{Name: s.Name, Role: s.Role, MaySend: s.MaySend,
 			Fingerprint: s.Key, Created: s.Created.UTC(), Removed: s.Removed,
-			SendQuota: exportQuota(s.Quota.Send), QueueQuota: exportQuota(s.Quota.Queue)})
+			SendQuota: exportQuota(s.Quota.Send), QueueQuota: exportQuota(s.Quota.Queue),
+			ExpiresAfter: expires})
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.queues)) {
 		q := t.queues[name]
@@ -291,9 +299,16 @@ func (s exportedSite) check() error {
 
 // site returns the hub's record of an exported site.
 func (s exportedSite) site() site {
+	expires := time.Duration(0)
+	if s.ExpiresAfter != nil {
+		if expires = time.Duration(*s.ExpiresAfter); expires == 0 {
+			expires = neverExpires
+		}
+	}
 	return site{Name: s.Name, Role: s.Role, MaySend: s.MaySend, Key: s.Fingerprint,
 		Created: s.Created, Removed: s.Removed,
-		Quota: siteQuota{Send: s.SendQuota.quota(), Queue: s.QueueQuota.quota()}}
+		Quota: siteQuota{Send: s.SendQuota.quota(), Queue: s.QueueQuota.quota(),
+			Expires: expires}}
 }
 
 // SitesOfExport returns the sites of an export that a hub under the root has signed.

@@ -68,7 +68,9 @@ func TestANewHubIsRestored(t *testing.T) {
 	q.bind("SF-RC", "#")
 	ask[SiteUsage](q, ControlQuota, QuotaRequest{Site: "FL-LAB",
 		Send: spool.Quota{Bytes: 5 << 20, Uploads: 3}})
-	ask[SiteUsage](q, ControlQuota, QuotaRequest{Site: "CA-RC", Queue: spool.Quota{Messages: 7}})
+	ask[SiteUsage](q, ControlQuota, QuotaRequest{Site: "CA-RC", Queue: spool.Quota{Messages: 7},
+		ExpiresAfter: 50 * time.Hour})
+	ask[SiteUsage](q, ControlQuota, QuotaRequest{Site: "SF-RC", ExpiresAfter: NeverExpires})
 	file := q.exported()
 	newer := q.lab("NY-LAB")
 	before := ask[SitesAnswer](q, ControlSites, Nothing{})
@@ -117,6 +119,10 @@ func TestANewHubIsRestored(t *testing.T) {
 	}
 	for _, got := range ask[UsageAnswer](n, ControlUsage, Nothing{}).Sites {
 		i := slices.IndexFunc(limits.Sites, func(u SiteUsage) bool { return u.Site == got.Site })
+		if want := limits.Sites[i]; got.ExpiresAfter != want.ExpiresAfter ||
+			got.OwnExpires != want.OwnExpires {
+			t.Errorf("deliveries end as %+v, want %+v", got, want)
+		}
 		for _, pair := range [][2]*QuotaState{{got.Send, limits.Sites[i].Send},
 			{got.Queue, limits.Sites[i].Queue}} {
 			if pair[0] != nil && (pair[0].Allowed != pair[1].Allowed ||

@@ -10,6 +10,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
@@ -203,6 +204,66 @@ func TestDeliveriesExpire(t *testing.T) {
 		list.Letters[0].Code != "max-attempts" || list.Letters[0].Attempts != 2 {
 		t.Errorf("the dead letters are %+v", list)
 	}
+}
+
+// An admin gives one centre more time than the others, or no end, or less. Labs are told.
+func TestOneQueueHasATimeOfItsOwn(t *testing.T) {
+	q := newHeadquarters(t)
+	q.config.Deliveries.ExpiresAfter = config.Duration(4 * time.Hour)
+	q.start()
+	t.Cleanup(q.stop)
+	lab := q.lab("FL-LAB")
+	sites := []id.Site{"CA-RC", "NY-RC", "SF-RC"}
+	for _, site := range sites {
+		q.centre(site, "fl-lab.dat")
+	}
+	lab.send(key("fl-lab.dat"), "x")
+	set := func(site id.Site, after time.Duration) (SiteUsage, error) {
+		return tryAsk[SiteUsage](q, ControlQuota, QuotaRequest{Site: site, ExpiresAfter: after})
+	}
+	for _, bad := range []struct {
+		site  id.Site
+		after time.Duration
+		code  reason.Code
+	}{{"FL-LAB", time.Hour, "quota-of-sender"}, {"CA-RC", time.Minute, "quota-expires-too-soon"},
+		{"CA-RC", -3, "quota-expires-too-soon"}} {
+		if _, err := set(bad.site, bad.after); reason.Of(err).Code != bad.code {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	expect := func(n int, waiting ...int64) {
+		t.Helper()
+		list := ask[SitesAnswer](q, ControlSites, Nothing{}).Sites
+		for i, s := range []SiteStatus{list[0], list[2], list[3]} {
+			if s.Site != sites[i] || s.Waiting != waiting[i] {
+				t.Errorf("%d: %s has %d waiting, want %d", n, s.Site, s.Waiting, waiting[i])
+			}
+		}
+	}
+	if got, err := set("CA-RC", 8*time.Hour); err != nil || got.ExpiresAfter != 8*time.Hour ||
+		!got.OwnExpires {
+		t.Errorf("set to %+v, %v", got, err)
+	}
+	if got, err := set("NY-RC", NeverExpires); err != nil || got.ExpiresAfter != 0 ||
+		!got.OwnExpires {
+		t.Errorf("set to %+v, %v", got, err)
+	}
+	hello, err := lab.Hello(t.Context())
+	if err != nil || len(hello.ExpiresOf) != 2 || hello.ExpiresOf["CA-RC"] != 8*time.Hour ||
+		hello.ExpiresOf["NY-RC"] != 0 {
+		t.Errorf("the lab is greeted with %+v, %v", hello.ExpiresOf, err)
+	}
+	q.restart()
+	q.rounds(5 * time.Hour)
+	expect(1, 1, 1, 0)
+	q.rounds(4 * time.Hour)
+	expect(2, 0, 1, 0)
+	if got, err := set("NY-RC", DefaultQuota); err != nil || got.ExpiresAfter != 4*time.Hour ||
+		got.OwnExpires {
+		t.Errorf("set to %+v, %v", got, err)
+	}
+	q.rounds(time.Minute)
+	expect(3, 0, 0, 0)
 }
 
 // Dead letters are discarded by their age. After a leap of the clock nothing is, for as long as the

@@ -265,6 +265,7 @@ func (c *call) hello() error {
 	if s.canSend() {
 		hello.MaySend, hello.BlockedBy = s.MaySend, h.present.blockedBy(s.Name)
 		hello.Withheld = h.withheldFrom(s.Name)
+		hello.ExpiresOf = h.ownExpiries()
 	}
 	if s.canReceive() {
 		hello.Uncompared = h.uncompared(s.Name)

@@ -160,7 +160,7 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
 		if s.Hold == nil { // nothing for a held site ends
 			status.OldestExpires = api.ExpiresSoon(s.Held.since(status.Oldest), h.now(),
-				time.Duration(h.deliveries.Load().ExpiresAfter))
+				h.expiresAfter(s))
 		}
 		if roster != nil && status.State == SiteJoined {
 			status.Roster = roster.relation(s)
@@ -168,7 +168,7 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		status.RunsAs, status.Hold = h.otherRole(s), s.Hold
 		status.Copies = h.present.copies(name, h.now())
 		if !s.isRemoved() {
-			usage := s.usage(used, q)
+			usage := h.usageOf(s, used, q)
 			status.Usage = &usage
 		}
 		answer.Sites = append(answer.Sites, status)

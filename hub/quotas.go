@@ -21,6 +21,35 @@ import (
 type siteQuota struct {
 	Send  spool.Quota `json:"send,omitzero"`  // of the site as a sender
 	Queue spool.Quota `json:"queue,omitzero"` // of its queue
+	// after which a delivery for it ends undelivered; neverExpires: never
+	Expires time.Duration `json:"expires_ns,omitempty"`
+}
+
+// neverExpires is the time of a site whose deliveries do not end for their age.
+const neverExpires = -1
+
+// expiresAfter returns the time after which a delivery for a site ends undelivered; 0: never.
+func (h *Hub) expiresAfter(s site) time.Duration {
+	switch s.Quota.Expires {
+	case 0:
+		return time.Duration(h.deliveries.Load().ExpiresAfter)
+	case neverExpires:
+		return 0
+	}
+	return s.Quota.Expires
+}
+
+// ownExpiries returns the times of the sites that have one of their own; 0: never.
+func (h *Hub) ownExpiries() (own map[id.Site]time.Duration) {
+	for _, s := range h.dir.view().sites {
+		if s.Quota.Expires != 0 && !s.isRemoved() {
+			if own == nil {
+				own = map[id.Site]time.Duration{}
+			}
+			own[s.Name] = h.expiresAfter(s)
+		}
+	}
+	return own
 }
 
 // quotas are the limits in use: those of hub.toml, or of the size of the disk, and those of sites.
@@ -72,10 +101,12 @@ func (h *Hub) measure(ctx context.Context) error {
 	return err
 }
 
-// KeepQuota and DefaultQuota are values of a QuotaRequest that set no limit.
+// KeepQuota and DefaultQuota are values of a QuotaRequest that set no limit. NeverExpires is a
+// time for ExpiresAfter.
 const (
 	KeepQuota    = 0
 	DefaultQuota = -1
+	NeverExpires = -2
 )
 
 // setQuota changes the limits of one site.
@@ -89,7 +120,17 @@ func (h *Hub) setQuota(ctx context.Context, in QuotaRequest) (SiteUsage, error) 
 	if err := s.checkQuota(in); err != nil {
 		return SiteUsage{}, err
 	}
-	set := siteQuota{Send: amend(s.Quota.Send, in.Send), Queue: amend(s.Quota.Queue, in.Queue)}
+	set := siteQuota{Send: amend(s.Quota.Send, in.Send), Queue: amend(s.Quota.Queue, in.Queue),
+		Expires: s.Quota.Expires}
+	switch in.ExpiresAfter {
+	case KeepQuota:
+	case DefaultQuota:
+		set.Expires = 0
+	case NeverExpires:
+		set.Expires = neverExpires
+	default:
+		set.Expires = in.ExpiresAfter
+	}
 	if set != s.Quota {
 		s.Quota = set
 		if err := h.dir.putSite(ctx, s); err != nil {
@@ -98,7 +139,8 @@ func (h *Hub) setQuota(ctx context.Context, in QuotaRequest) (SiteUsage, error) 
 		if err := h.limit(ctx); err != nil {
 			return SiteUsage{}, err
 		}
-		h.log.Info("quota changed", "site", s.Name, "send", set.Send, "queue", set.Queue)
+		h.log.Info("quota changed", "site", s.Name, "send", set.Send, "queue", set.Queue,
+			"expires_after", h.expiresAfter(s))
 	}
 	all, err := h.usages(ctx, Nothing{})
 	if err != nil {
@@ -115,13 +157,18 @@ func (s site) checkQuota(in QuotaRequest) error {
 	switch {
 	case amend(none, in.Send) != none && !s.canSend():
 		return reason.Err("quota-of-receiver", "site", s.Name)
-	case amend(none, in.Queue) != none && !s.canReceive():
+	case (amend(none, in.Queue) != none || in.ExpiresAfter != 0) && !s.canReceive():
 		return reason.Err("quota-of-sender", "site", s.Name)
+	case in.ExpiresAfter < NeverExpires || in.ExpiresAfter > 0 && in.ExpiresAfter < leastExpiry:
+		return reason.Err("quota-expires-too-soon", "least", leastExpiry.String())
 	case in.Send.Metadata > 0 && in.Send.Metadata < int64(config.LeastMetadata):
 		return reason.Err("quota-below-message", "least", reason.Size(config.LeastMetadata))
 	}
 	return nil
 }
+
+// leastExpiry is the least time after which an admin lets deliveries for one site end.
+const leastExpiry = time.Hour
 
 // amend returns a quota with the changes of a request.
 func amend(old, in spool.Quota) spool.Quota {
@@ -152,14 +199,14 @@ func (h *Hub) usages(ctx context.Context, _ Nothing) (UsageAnswer, error) {
 	sites := h.dir.view().sites
 	for _, name := range slices.Sorted(maps.Keys(sites)) {
 		if s := sites[name]; !s.isRemoved() {
-			out.Sites = append(out.Sites, s.usage(used, q))
+			out.Sites = append(out.Sites, h.usageOf(s, used, q))
 		}
 	}
 	return out, nil
 }
 
-// usage returns the counts and limits of a site.
-func (s site) usage(used spool.Usages, q spool.Quotas) SiteUsage {
+// usageOf returns the counts and limits of a site.
+func (h *Hub) usageOf(s site, used spool.Usages, q spool.Quotas) SiteUsage {
 	u := SiteUsage{Site: s.Name}
 	send := QuotaState{Used: used.Sites[s.Name], Allowed: q.OfSite(s.Name),
 		Own: s.Quota.Send != spool.Quota{}}
@@ -169,6 +216,7 @@ func (s site) usage(used spool.Usages, q spool.Quotas) SiteUsage {
 	if name := s.queueName(); name != "" {
 		u.Queue = &QuotaState{Used: used.Queues[name], Allowed: q.OfQueue(name),
 			Own: s.Quota.Queue != spool.Quota{}}
+		u.ExpiresAfter, u.OwnExpires = h.expiresAfter(s), s.Quota.Expires != 0
 	}
 	return u
 }

@@ -88,6 +88,7 @@ type Outbox struct {
 	incarnation id.Incarnation // of the hub, from its last answer
 	// the time after which the hub ends a delivery that waits; 0: never, or unknown
 	expiresAfter time.Duration
+	expiresOf    map[id.Site]time.Duration
 
 	repeats repeats
 	held    held
@@ -177,22 +178,35 @@ func (o *Outbox) HubIsNew(incarnation id.Incarnation) {
 	poke(o.hubIsNew)
 }
 
-// HubExpires takes the time after which the hub ends a delivery that still waits; 0: never.
-func (o *Outbox) HubExpires(after time.Duration) {
+// HubExpires takes the time after which the hub ends a delivery that still waits; 0: never. Some
+// recipients have a time of their own.
+func (o *Outbox) HubExpires(after time.Duration, of map[id.Site]time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.expiresAfter = after
+	o.expiresAfter, o.expiresOf = after, of
 }
 
 // expiring sets the end of messages that wait at the hub, if it is near.
 func (o *Outbox) expiring(list []Message) {
 	o.mu.Lock()
-	after := o.expiresAfter
+	usual, own := o.expiresAfter, o.expiresOf
 	o.mu.Unlock()
 	for i, m := range list {
-		if m.State == ledger.Published {
-			list[i].Expires = api.ExpiresSoon(m.Published, time.Now(), after)
+		if m.State != ledger.Published {
+			continue
 		}
+		for _, r := range m.Recipients {
+			after, isOwn := own[r.Site]
+			if !isOwn {
+				after = usual
+			}
+			ends := api.ExpiresSoon(m.Published, time.Now(), after)
+			if r.Outcome == "" && !ends.IsZero() && (m.Expires.IsZero() ||
+				ends.Before(m.Expires)) {
+				m.Expires = ends
+			}
+		}
+		list[i].Expires = m.Expires
 	}
 }
 

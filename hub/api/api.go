@@ -73,7 +73,9 @@ type Hello struct {
 	Copy       *Copy    `json:"copy,omitempty"` // another agent that runs as this site
 	// after which a waiting delivery ends undelivered; 0: never
 	ExpiresAfter time.Duration `json:"expires_after_ns,omitempty"`
-	Hold         *Hold         `json:"hold,omitempty"` // the hub's admin holds the caller
+	// the same for recipients that have a time of their own
+	ExpiresOf map[id.Site]time.Duration `json:"expires_of_ns,omitempty"`
+	Hold      *Hold                     `json:"hold,omitempty"` // the hub's admin holds the caller
 	// of the hub's audit chain; none: it is a hub of an older version
 	Audit *Audit `json:"audit,omitempty"`
 	// recipients that take nothing from the caller, as far as the hub has heard since its start
