@@ -27,7 +27,8 @@ func hubCommand() *cobra.Command {
 		hubRequeueCommand(), hubDiscardCommand(), hubHoldCommand(), hubReleaseCommand(),
 		hubHoldsCommand(), hubStatusCommand(), hubQuotaCommand(),
 		hubExportCommand(), hubRosterCommand(), hubAuditCommand(), hubCheckCommand(),
-		hubReloadCommand(), hubDoctorCommand(), profileCommand("hub", callHub))
+		hubReloadCommand(), hubAcknowledgeCommand(), hubDoctorCommand(),
+		profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }

@@ -55,6 +55,10 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 		printf(w, "Records:      kept for %d days%s; %d forgotten since the start, next look %s\n",
 			int(r.Keep.Hours()/24), oldestRecord(r), r.Forgotten, localTime(r.Next))
 	}
+	if l := s.Spool.Lost; l != nil {
+		printf(w, "LOST:         %s. Once you have read this: sealpost hub acknowledge\n",
+			hub.LossReason(*l))
+	}
 	printf(w, "Spool:        %s of ciphertext in %s\n", size(s.Spool.Content),
 		counted(s.Spool.Envelopes, "envelope", "envelopes"))
 	disk := reason.New("hub-above-reserve", "free", reason.Size(s.Spool.DiskFree),
@@ -77,4 +81,24 @@ func oldestRecord(r hub.Records) shown {
 		return ""
 	}
 	return shown(sprintf(", the oldest of %s", localTime(r.Oldest)))
+}
+
+func hubAcknowledgeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "acknowledge", Short: "End the report of lost commits", Args: noArgs,
+		Long: "End the report of commits that the hub's store has lost, in sealpost hub status\n" +
+			"and sealpost hub doctor. It changes nothing else: senders have published again\n" +
+			"whatever the hub did not know.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return showHub(cmd, hub.ControlAcknowledge, hub.Nothing{},
+				func(w io.Writer, out hub.Changed) error {
+					_, err := printf(w, "%s\n", map[bool]shown{true: "Acknowledged.",
+						false: "There is no report of lost commits."}[out.Changed])
+					return err
+				})
+		},
+	}
+	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
+	return cmd
 }

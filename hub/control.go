@@ -42,6 +42,7 @@ const (
 	ControlDiscard     = "/discard"      // LetterRequest → LettersAnswer
 	ControlRoster      = "/roster"       // Nothing → RosterState
 	ControlSetRoster   = "/set-roster"   // RosterRequest → RosterState
+	ControlAcknowledge = "/acknowledge"  // Nothing → Changed
 )
 
 // Nothing is the request of operations that need none.

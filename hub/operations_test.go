@@ -119,6 +119,7 @@ var summaries = map[string]string{
 	ControlDiscard:     "Free the content of dead letters.",
 	ControlRoster:      "The number and the end of the roster, and the sites that are not on it.",
 	ControlSetRoster:   "Give the hub a newer roster, which the root has signed.",
+	ControlAcknowledge: "End the report of lost commits.",
 }
 
 func withAdminCalls(all map[string]operation) map[string]operation {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
@@ -75,4 +76,26 @@ func (h *Hub) forgetRecords(ctx context.Context, now time.Time) error {
 		last.Oldest, last.Unread = out.Oldest, out.Unread
 	}
 	return nil
+}
+
+// LossReason returns the report of lost commits.
+func LossReason(l spool.Loss) reason.Reason {
+	var commits any
+	if l.Commits > 0 {
+		commits = l.Commits
+	}
+	return reason.New("hub-lost", "found", l.Found, "commits", commits)
+}
+
+// acknowledge ends the report of lost commits.
+func (h *Hub) acknowledge(ctx context.Context, _ Nothing) (Changed, error) {
+	info, err := h.spool.Info(ctx)
+	if err != nil || info.Lost == nil {
+		return Changed{}, err
+	}
+	if err := h.spool.AcknowledgeLoss(context.WithoutCancel(ctx)); err != nil {
+		return Changed{}, err
+	}
+	h.log.Info("lost commits acknowledged", "found", info.Lost.Found, "commits", info.Lost.Commits)
+	return Changed{Changed: true}, nil
 }

@@ -63,6 +63,7 @@ func adminCalls() []adminCall {
 		allow(admin, ControlRequeue, (*Hub).requeue),
 		allow(admin, ControlDiscard, (*Hub).discard),
 		allow(admin, ControlSetRoster, (*Hub).setRoster),
+		allow(admin, ControlAcknowledge, (*Hub).acknowledge),
 
 		allow(local, ControlInviteAdmin, (*Hub).inviteAdmin),
 		allow(local, ControlRemoveAdmin, (*Hub).removeAdmin),

@@ -80,8 +80,8 @@ func remoteAsk[Out any](s *station, path string, in any) (Out, error) {
 var rights = map[access][]string{
 	viewer: {"/admins", "/audit", "/dead", "/holds", "/invitations", "/last-export", "/messages",
 		"/queues", "/roster", "/sites", "/status", "/usage"},
-	admin: {"/admit", "/bind", "/discard", "/export", "/hold", "/hold-one", "/invite", "/quota",
-		"/reload", "/remove", "/requeue", "/revoke", "/set-roster", "/unbind", "/unhold",
+	admin: {"/acknowledge", "/admit", "/bind", "/discard", "/export", "/hold", "/hold-one",
+		"/invite", "/quota", "/reload", "/remove", "/requeue", "/revoke", "/set-roster", "/unbind", "/unhold",
 		"/unhold-one"},
 	local: {"/invite-admin", "/profile", "/remove-admin"},
 }

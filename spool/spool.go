@@ -444,6 +444,8 @@ type Admin interface {
 	Usage(ctx context.Context) (Usages, error)
 	// Announce appends one event of kind EventRoute for each site.
 	Announce(ctx context.Context, events map[id.Site]Event) error
+	// AcknowledgeLoss ends the report of lost commits in Info. Without one it is a success.
+	AcknowledgeLoss(ctx context.Context) error
 	// Info returns the figures of the whole spool.
 	Info(ctx context.Context) (Info, error)
 	// Poisoned returns a channel that closes when a commit's outcome is uncertain: the process
@@ -471,4 +473,13 @@ type Info struct {
 	DiskFree int64 `json:"disk_free_bytes"`
 	DiskSize int64 `json:"disk_size_bytes"`
 	Reserve  int64 `json:"reserve_bytes"`
+	// the commits that the store has lost; nil: none, or it was acknowledged
+	Lost *Loss `json:"lost,omitempty"`
+}
+
+// Loss reports that a store lacks its newest commits: it was damaged, or is an older copy. Senders
+// publish again the envelopes that it does not know.
+type Loss struct {
+	Found   time.Time `json:"found"`             // at the start that has found it first
+	Commits uint64    `json:"commits,omitempty"` // of envelopes and outcomes; 0: not known
 }

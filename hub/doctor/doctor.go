@@ -45,7 +45,7 @@ func Check(ctx context.Context, o Options, found func(finding.Finding)) bool {
 func Examine(ctx context.Context, o Options, found func(finding.Finding)) bool {
 	return examine(ctx, o, found, account, authority, certificate, suite, names, addresses,
 		permissions, space, inodes, clock, rootKey, logs, running, reachable, queues, sites, quotas,
-		records, export, roster)
+		records, losses, export, roster)
 }
 
 func examine(ctx context.Context, o Options, found func(finding.Finding), checks ...check) bool {

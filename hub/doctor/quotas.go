@@ -6,6 +6,7 @@ import (
 	"sealpost/hub"
 	"sealpost/internal/finding"
 	"sealpost/internal/reason"
+	"sealpost/internal/shell"
 )
 
 // records names the sites that have not read old outcomes. The hub keeps their records.
@@ -28,6 +29,20 @@ func records(_ context.Context, p *subject, found func(finding.Finding)) {
 	default:
 		found(finding.Good(check, reason.New("hub-records-good", "days", days, "oldest", oldest)))
 	}
+}
+
+// losses reports lost commits until an admin acknowledges them.
+func losses(_ context.Context, p *subject, found func(finding.Finding)) {
+	if p.absence != nil {
+		return // a finding of running
+	}
+	check := reason.New("check-losses")
+	if l := p.status.Spool.Lost; l != nil {
+		found(finding.Failure(check, hub.LossReason(*l), reason.New("hub-lost-do", "command",
+			shell.Join("sealpost", "hub", "acknowledge", "--dir", p.Dir))))
+		return
+	}
+	found(finding.Good(check, reason.New("hub-lost-nothing")))
 }
 
 // quotas names the sites, the queues and the hub that have reached one of their limits.

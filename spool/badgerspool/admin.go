@@ -135,7 +135,7 @@ func (s *Spool) Info(ctx context.Context) (spool.Info, error) {
 		return spool.Info{}, err
 	}
 	defer s.leave()
-	info := spool.Info{Incarnation: s.incarnation, Reserve: s.opts.Reserve}
+	info := spool.Info{Incarnation: s.incarnation, Reserve: s.opts.Reserve, Lost: s.loss.Load()}
 	for _, q := range all(s, s.queues) {
 		f, _ := q.load()
 		info.Envelopes += f.envelopes

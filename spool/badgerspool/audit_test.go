@@ -450,7 +450,7 @@ func hexOf(name string) [16]byte {
 func (a *auditor) rest() {
 	for key := range a.rows {
 		switch key[0] {
-		case keyStamp, keyCommits, keyRegistry, keyUpload, keyParts, keyHour:
+		case keyStamp, keyLoss, keyCommits, keyRegistry, keyUpload, keyParts, keyHour:
 		case keyPartSums:
 			if a.rows[string(rune(keyUpload))+key[1:len(key)-4]] == nil {
 				a.problem("checksums of no upload: %q", key)
@@ -478,5 +478,4 @@ var _ = map[byte]bool{ // each kind of row has a letter of its own, or this does
 	keyKept: true, keyLetter: true, keyMessage: true, keyPack: true, keyEntry: true,
 	keyLane: true, keyRecipient: true, keySite: true, keyTrash: true, keyUID: true,
 	keyEvent: true, keyUpload: true, keyParts: true, keyPartSums: true, keyFigures: true,
-	keyRetry: true,
-	keyStamp: true, oldEntry: true, oldRetry: true}
+	keyRetry: true, keyLoss: true, keyStamp: true, oldEntry: true, oldRetry: true}

@@ -61,6 +61,7 @@ type Spool struct {
 	content     *content
 	packs       *packs.Packs[*change]
 	incarnation id.Incarnation
+	loss        atomic.Pointer[spool.Loss] // not acknowledged yet; nil: none
 
 	changes  chan []*change
 	gathered []*change // the writer's own

@@ -22,6 +22,7 @@ const (
 	keyHour      = 'h' // sequence: the hour that begins with it
 	keyID        = 'i' // envelope id: sequence and sender
 	keyKept      = 'k' // the counts of the envelopes that are kept for dead letters
+	keyLoss      = 'L' // when commits were found to be lost, and how many
 	keyLetter    = 'l' // commit number: an envelope with dead letters
 	keyMessage   = 'm' // message id, sequence, message's index: sender
 	keyPack      = 'p' // pack: the number of contents in it that are needed

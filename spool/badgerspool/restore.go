@@ -60,7 +60,7 @@ func (s *Spool) restore() error {
 		if err != nil {
 			return err
 		}
-		if err := s.chain.restore(txn); err != nil {
+		if err := errors.Join(s.chain.restore(txn), s.restoreLoss(txn)); err != nil {
 			return err
 		}
 		s.commits.Store(newest)

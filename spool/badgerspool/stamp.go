@@ -1,6 +1,7 @@
 package badgerspool
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/spool"
 )
 
 // format is the version of everything in the folder. This program does not touch a newer one.
@@ -86,11 +88,61 @@ func (s *Spool) restoreIncarnation(st stamp) error {
 	}
 	s.incarnation = id.Random128[id.Incarnation]()
 	if st.Incarnation != "" {
+		s.lose(max(mark, s.commits.Load()) - s.commits.Load())
 		s.opts.Log.Error("spool replaced or commits lost; senders publish again",
 			"commits", s.commits.Load(), "commits_before", mark, "incarnation", s.incarnation)
 	}
 	s.commits.Store(max(s.commits.Load(), mark))
 	return s.saveIncarnation()
+}
+
+// lose adds lost commits to those that are not acknowledged yet.
+func (s *Spool) lose(commits uint64) {
+	l := spool.Loss{Found: s.hubTime()}
+	if before := s.loss.Load(); before != nil {
+		l = *before
+	}
+	l.Commits += commits
+	s.loss.Store(&l)
+}
+
+func encodeLoss(l spool.Loss) []byte {
+	var b encoder
+	b.stamp(l.Found)
+	b.uint(l.Commits)
+	return b
+}
+
+// restoreLoss reads the lost commits that are not acknowledged yet.
+func (s *Spool) restoreLoss(txn *badger.Txn) error {
+	v, err := get(txn, []byte{keyLoss})
+	if err != nil || v == nil {
+		return err
+	}
+	d := decoder{data: v}
+	s.loss.Store(&spool.Loss{Found: d.stamp(), Commits: d.uint()})
+	return d.close("lost commits")
+}
+
+// AcknowledgeLoss implements spool.Admin.
+func (s *Spool) AcknowledgeLoss(ctx context.Context) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: 4 * entryCost}
+	c.apply = func(g *group) error {
+		if s.loss.Load() != nil {
+			g.next()
+			g.del([]byte{keyLoss})
+			g.after = append(g.after, func() { s.loss.Store(nil) })
+		}
+		return nil
+	}
+	if err := s.submit(c); err != nil {
+		return fmt.Errorf("acknowledge lost commits: %w", err)
+	}
+	return nil
 }
 
 // saveIncarnation writes the store first, then the stamp. If the stamp is missing the two differ,
@@ -99,6 +151,9 @@ func (s *Spool) saveIncarnation() error {
 	g := s.newGroup()
 	defer g.txn.Discard()
 	g.set([]byte{keyStamp}, []byte(s.incarnation))
+	if l := s.loss.Load(); l != nil {
+		g.set([]byte{keyLoss}, encodeLoss(*l))
+	}
 	err := s.finish(g)
 	if err != nil {
 		return fmt.Errorf("store the incarnation: %w", err)

@@ -98,9 +98,29 @@ func TestLostCommits(t *testing.T) {
 		t.Fatalf("published again as %+v, before it was %+v", second, p)
 	}
 	now := s.Incarnation()
-	must(t, s.Close())
-	if s = mustOpen(t, dir, Options{}, realSeams()); s.Incarnation() != now {
-		t.Fatal("the new incarnation did not last")
+	var found *spool.Loss
+	for n := range 2 {
+		info, err := s.Info(t.Context())
+		must(t, err)
+		if info.Lost == nil || info.Lost.Commits != 1 || n > 0 && *info.Lost != *found {
+			t.Errorf("start %d reports %+v as lost", n, info.Lost)
+		}
+		found = info.Lost
+		must(t, s.Close())
+		if s = mustOpen(t, dir, Options{}, realSeams()); s.Incarnation() != now {
+			t.Fatal("the new incarnation did not last")
+		}
+	}
+	for range 2 {
+		must(t, s.AcknowledgeLoss(t.Context()))
+		info, err := s.Info(t.Context())
+		must(t, err)
+		if info.Lost != nil {
+			t.Errorf("acknowledged, it reports %+v", info.Lost)
+		}
+		mustAudit(t, s)
+		must(t, s.Close())
+		s = mustOpen(t, dir, Options{}, realSeams())
 	}
 }
 

@@ -10,6 +10,14 @@ import (
 )
 
 var adminTests = map[string]func(*room){
+	"have lost nothing": func(r *room) {
+		r.drop(centre)
+		r.restart()
+		r.no(r.AcknowledgeLoss(r.ctx))
+		info, err := r.Info(r.ctx)
+		r.no(err)
+		r.check(info.Lost == nil, "lost are %+v", info.Lost)
+	},
 	"Queues gives the figures by name": func(r *room) {
 		a, _ := r.drop(second, centre)
 		r.clock.Advance(time.Second)
