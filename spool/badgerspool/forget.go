@@ -3,7 +3,6 @@ package badgerspool
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -79,7 +78,7 @@ func (w *oblivion) look(st *site) (isDone bool, err error) {
 			read = math.MaxUint64
 		}
 		err = w.s.view(func(txn *badger.Txn) error {
-			isDone, err = w.walk(txn, &p, read)
+			isDone, err = w.walk(txn, &p, f.last, read)
 			return err
 		})
 	}
@@ -90,23 +89,20 @@ func (w *oblivion) look(st *site) (isDone bool, err error) {
 	return isDone, err
 }
 
-// walk reads the events of a site, up to one that stays.
-func (w *oblivion) walk(txn *badger.Txn, p *oldEvents, read uint64) (isDone bool, err error) {
+// walk reads the events of a site up to the last one, or one that stays. Their numbers have no gap.
+// An iterator would read ahead, and pass over deleted rows.
+func (w *oblivion) walk(txn *badger.Txn, p *oldEvents, last, read uint64) (isDone bool, err error) {
 	name := p.st.name
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: named(keyEvent, name),
-		PrefetchValues: true, PrefetchSize: 32})
-	defer it.Close()
-	for it.Seek(eventKey(name, p.from+1)); it.Valid(); it.Next() {
+	for n := p.from + 1; n <= last; n++ {
 		if w.entries >= forgetEntries {
 			return false, nil
 		}
-		key := it.Item().Key()
-		n := binary.BigEndian.Uint64(key[len(key)-8:])
-		var e eventRecord
-		if err := it.Item().Value(func(v []byte) (err error) {
-			e, err = decodeEvent(v)
-			return err
-		}); err != nil {
+		v, err := get(txn, eventKey(name, n))
+		if err != nil {
+			return false, err
+		}
+		e, err := decodeEvent(v)
+		if err != nil {
 			return false, fmt.Errorf("read event %d: %w", n, err)
 		}
 		stays := !e.time.Before(w.Before)
