@@ -75,6 +75,9 @@ type Agent struct {
 	// The language of STATUS.txt, WHY.txt and the answers of commands: "en" or "de". The log, the
 	// help and JSON are English. Default "en".
 	Language string `toml:"language"`
+	// How the users of this site reach its admin: a name, a telephone number, a mail address.
+	// STATUS.txt shows it. One line of up to 200 characters. Default "".
+	Contact string `toml:"contact"`
 	// Whether TLS begins with a small message, without the post-quantum key exchange. Some
 	// firewalls drop the usual one of more than 1,300 bytes: "sealpost agent doctor" finds it. The
 	// content stays encrypted as the suite says. Default false.
@@ -228,6 +231,7 @@ func (f *file) checkAgent(a Agent) error {
 		f.check("log_format", oneOf(a.LogFormat, "text", "json")),
 		f.check("language", language(a.Language)),
 		f.check("keep_history", a.keepHistory()),
+		f.check("contact", oneLine(a.Contact)),
 		f.check("direct", oneOf(a.Direct, DirectApproved, DirectAny)),
 	}
 	if a.Sends() {

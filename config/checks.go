@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sealpost/internal/id"
+	"sealpost/internal/visible"
 )
 
 func siteName(s string) error {
@@ -42,6 +44,14 @@ func language(s string) error { return oneOf(s, "en", "de") }
 func notEmpty(s string) error {
 	if s == "" {
 		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+// oneLine checks a text for users: characters that act on a terminal are none of it.
+func oneLine(s string) error {
+	if utf8.RuneCountInString(s) > 200 || !utf8.ValidString(s) || visible.Text(s) != s {
+		return errors.New("want one line of at most 200 characters, all of them visible")
 	}
 	return nil
 }

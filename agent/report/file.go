@@ -28,6 +28,7 @@ type file struct {
 	*place
 	site     id.Site
 	language reason.Language
+	contact  string // of the site's admin
 	other    string // the site's folder, where to look when this file is old; empty: this is it
 	log      *slog.Logger
 	next     chan Snapshot // at most one: the newest
@@ -40,8 +41,8 @@ type file struct {
 }
 
 func newFile(p *place, o Options) *file {
-	f := &file{place: p, site: o.Site, language: cmp.Or(o.Language, reason.English), log: o.Log,
-		next: make(chan Snapshot, 1)}
+	f := &file{place: p, site: o.Site, language: cmp.Or(o.Language, reason.English),
+		contact: o.Contact, log: o.Log, next: make(chan Snapshot, 1)}
 	if !p.disks {
 		f.other = o.Folder
 	}

@@ -57,6 +57,7 @@ type Options struct {
 	// Ended returns at the end why the agent has stopped; nil: it was asked to stop.
 	Ended    func() (reason.Situation, reason.Reason)
 	Language reason.Language // empty: English
+	Contact  string          // of the site's admin; empty: none is shown
 	Log      *slog.Logger
 }
 

@@ -61,13 +61,15 @@ type Pin struct {
 }
 
 func heading(f *file, s Snapshot, now time.Time) string {
-	if s.Stopped {
-		return join([]reason.Reason{title(f.site), reason.New("status-at-end", "time", now)},
-			f.language)
+	head := []reason.Reason{title(f.site), reason.New("status-at-end", "time", now)}
+	if !s.Stopped {
+		head = []reason.Reason{title(f.site), reason.New("status-as-of", "time", now),
+			reason.New("status-if-old", "minutes", int(Old.Minutes()))}
 	}
-	head := []reason.Reason{title(f.site), reason.New("status-as-of", "time", now),
-		reason.New("status-if-old", "minutes", int(Old.Minutes()))}
-	if f.other != "" {
+	if f.contact != "" {
+		head = append(head, reason.New("status-contact", "contact", f.contact))
+	}
+	if f.other != "" && !s.Stopped {
 		head = append(head, reason.New("status-also-in", "dir", f.other))
 	}
 	return join(head, f.language)

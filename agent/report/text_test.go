@@ -265,3 +265,17 @@ func TestAStatusFileOfEvilText(t *testing.T) {
 		}
 	}
 }
+
+// Each status file of a running or stopped agent has the contact of the site's admin.
+func TestTheContactOfTheAdmin(t *testing.T) {
+	for _, contact := range []string{"", "Ann, +49 761 1234"} {
+		for _, stopped := range []bool{false, true} {
+			f := newFile(&place{dir: "/lab"}, Options{Site: "FL-LAB", Contact: contact})
+			text := heading(f, Snapshot{Stopped: stopped}, time.Now())
+			line := "The admin of this site: " + contact + "\r\n"
+			if strings.Contains(text, line) != (contact != "") {
+				t.Errorf("stopped %t, contact %q:\n%s", stopped, contact, text)
+			}
+		}
+	}
+}
