@@ -164,7 +164,8 @@ func (a *Agent) reporter(ended func() (reason.Situation, reason.Reason)) *report
 			return n
 		},
 		Memory: statusFolders{a.ledger}, Ended: ended,
-		Language: reason.Language(a.cfg.Language), Contact: a.cfg.Contact, Log: a.log}
+		Language: reason.Language(a.cfg.Language), Contact: a.cfg.Contact,
+		Page: a.cfg.StatusPage, Log: a.log}
 	for _, t := range a.cfg.Trays() {
 		o.Trays = append(o.Trays, report.Tray{Name: t.Name, Dir: t.Dir})
 	}

@@ -51,6 +51,12 @@ func TestTheStatusOfAnInboxThatIsMoved(t *testing.T) {
 	eventually(t, "the new file is written", func() bool {
 		return strings.Contains(statusIn(t, now), "CONNECTED to the hub")
 	})
+	eventually(t, "the page has moved", func() bool {
+		_, before := os.Stat(filepath.Join(old, "STATUS.html"))
+		page, after := os.ReadFile(filepath.Join(now, "STATUS.html"))
+		return os.IsNotExist(before) && after == nil && strings.Contains(string(page),
+			"CONNECTED to the hub")
+	})
 	centre.stop()
 	centre.start() // finished work is not repeated
 	must(t, os.Remove(filepath.Join(old, "STATUS.txt")))

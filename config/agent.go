@@ -78,6 +78,8 @@ type Agent struct {
 	// How the users of this site reach its admin: a name, a telephone number, a mail address.
 	// STATUS.txt shows it. One line of up to 200 characters. Default "".
 	Contact string `toml:"contact"`
+	// Whether a page for a browser, STATUS.html, lies beside each STATUS.txt. Default true.
+	StatusPage bool `toml:"status_page"`
 	// Whether TLS begins with a small message, without the post-quantum key exchange. Some
 	// firewalls drop the usual one of more than 1,300 bytes: "sealpost agent doctor" finds it. The
 	// content stays encrypted as the suite says. Default false.
@@ -156,9 +158,9 @@ func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, Roster: RosterOptional, State: "state",
 		LogLevel: "info", LogFormat: "text", Language: "en",
-		KeepHistory: Duration(2 * 365 * 24 * hour),
-		Direct:      DirectApproved,
-		Outbox:      defaultOutbox(),
+		StatusPage: true, KeepHistory: Duration(2 * 365 * 24 * hour),
+		Direct: DirectApproved,
+		Outbox: defaultOutbox(),
 		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
 			Readers: ReadersGroup, Accept: AcceptAny},
 	}

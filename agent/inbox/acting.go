@@ -60,7 +60,8 @@ var classExtension = regexp.MustCompile(`^\{[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F
 
 // actingMessages holds names that act at the top of a sender's folder: users would take them for
 // the site's status.
-var actingMessages = fold("STATUS.txt", "STATUS (sealpost).txt", "STATUS.html")
+var actingMessages = fold("STATUS.txt", "STATUS (sealpost).txt", "STATUS.html",
+	"STATUS (sealpost).html")
 
 // ownNames is the prefix of the names of sealpost's own files and folders.
 var ownNames = folded(ownDir)

@@ -29,6 +29,7 @@ type file struct {
 	site     id.Site
 	language reason.Language
 	contact  string // of the site's admin
+	isPage   bool
 	other    string // the site's folder, where to look when this file is old; empty: this is it
 	log      *slog.Logger
 	next     chan Snapshot // at most one: the newest
@@ -83,15 +84,18 @@ func sameText(err error) string {
 
 // update writes the file if its text has changed, and now and then for progress or its age.
 func (f *file) update(s Snapshot, now time.Time) error {
-	stable := s.text(f.place, f.language)
-	says := s.textWithProgress(f.place, f.language)
+	stable, says := f.render(s)
 	// by the clock that users see, also when it was set or the computer has slept
 	age := now.Round(0).Sub(f.written.Round(0))
 	isRecent := age >= 0 && age < heartbeat
-	if isRecent && (f.says == says || (f.stable == stable && age < progressInterval)) {
+	if isRecent && (f.says == says || (f.stable == stable && age < f.progressInterval())) {
 		return nil
 	}
-	err := f.write(heading(f, s, now)+says, now)
+	head := heading
+	if f.isPage {
+		head = pageHead
+	}
+	err := f.write(head(f, s, now)+says, now)
 	if errors.Is(err, errAway) { // the room whose folder it is reports that
 		return nil
 	}
@@ -100,6 +104,31 @@ func (f *file) update(s Snapshot, now time.Time) error {
 	}
 	f.stable, f.says, f.written, f.trouble = stable, says, now, ""
 	return nil
+}
+
+// render returns the text of a state without the progress of transfers, and with it.
+func (f *file) render(s Snapshot) (stable, says string) {
+	if f.isPage {
+		return s.page(&lines{language: f.language}, f.place),
+			s.page(&lines{language: f.language, moving: true}, f.place)
+	}
+	return s.text(f.place, f.language), s.textWithProgress(f.place, f.language)
+}
+
+// progressInterval returns the time between two writes for progress alone. Users watch a page.
+func (f *file) progressInterval() time.Duration {
+	if f.isPage {
+		return pollInterval
+	}
+	return progressInterval
+}
+
+// names lists the names that the file may have.
+func (f *file) names() []string {
+	if f.isPage {
+		return pageNames
+	}
+	return names
 }
 
 // errAway means that another folder lies in the place of the kept one. Its disk is away, and a
@@ -116,7 +145,7 @@ func (f *file) write(text string, now time.Time) error {
 	if !f.isHome(dir) {
 		return errAway
 	}
-	for i, name := range names {
+	for i, name := range f.names() {
 		free, err := f.isFree(dir, name, now)
 		if err != nil {
 			return err
@@ -127,7 +156,7 @@ func (f *file) write(text string, now time.Time) error {
 		if err := dir.Replace(name, []byte(text), 0o644); err != nil {
 			return err
 		}
-		for _, other := range names[i+1:] {
+		for _, other := range f.names()[i+1:] {
 			// it would look as if no agent kept it
 			if own, err := isOf(dir, other, f.site); err == nil && own {
 				dir.Remove(other) //nolint:errcheck // its text is out of date
@@ -135,7 +164,7 @@ func (f *file) write(text string, now time.Time) error {
 		}
 		return nil
 	}
-	return reason.Err("no-status-name", "dir", f.dir, "names", names)
+	return reason.Err("no-status-name", "dir", f.dir, "names", f.names())
 }
 
 // isHome reports whether a folder is the one that is kept: something of the site lies in it.
@@ -190,14 +219,16 @@ func title(site id.Site) reason.Reason { return reason.New("status-title", "site
 // have changed since the file was written.
 func isTitle(line string, site id.Site) bool {
 	return slices.ContainsFunc(reason.Languages(), func(l reason.Language) bool {
-		return line == title(site).In(l)
+		text := title(site).In(l)
+		return line == text || line == pageTitle(text, l)+"</title>"
 	})
 }
 
 // isAnyTitle reports whether a line is the title of the file of some site.
 func isAnyTitle(line string) bool {
 	return slices.ContainsFunc(reason.Languages(), func(l reason.Language) bool {
-		return strings.HasPrefix(line, title("").In(l))
+		text := title("").In(l)
+		return strings.HasPrefix(line, text) || strings.HasPrefix(line, pageTitle(text, l))
 	})
 }
 

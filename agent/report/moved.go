@@ -91,6 +91,7 @@ func (r *Reporter) lastWord(path string, now time.Time) (done bool, err error) {
 		if err == nil && own {
 			err = dir.Replace(name, []byte(r.moved(now)), 0o644)
 			done = true
+			dropPage(dir, r.o.Site)
 		}
 		if err != nil {
 			return false, err

@@ -1,4 +1,5 @@
-// Package report keeps STATUS.txt: how a site stands, in plain lines, where users look anyway.
+// Package report keeps STATUS.txt: how a site stands, in plain lines, where users look anyway. Each
+// has a page for browsers beside it: see page.go.
 //
 // A file lies in each tray, one beside the inbox, and one in the site's own folder, which tells of
 // everything where that is none of these. The package promises that a file is replaced as a whole,
@@ -20,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +60,7 @@ type Options struct {
 	Ended    func() (reason.Situation, reason.Reason)
 	Language reason.Language // empty: English
 	Contact  string          // of the site's admin; empty: none is shown
+	Page     bool            // whether each text has a page beside it
 	Log      *slog.Logger
 }
 
@@ -74,7 +77,8 @@ type Memory interface {
 // Reporter keeps the files of one site.
 type Reporter struct {
 	o     Options
-	files []*file
+	files []*file // the texts
+	pages []*file
 	last  *Snapshot // nil: nothing was read yet
 }
 
@@ -84,6 +88,11 @@ func New(o Options) *Reporter {
 	r := &Reporter{o: o}
 	for _, p := range places(o) {
 		r.files = append(r.files, newFile(p, o))
+		if o.Page {
+			page := newFile(p, o)
+			page.isPage = true
+			r.pages = append(r.pages, page)
+		}
 	}
 	return r
 }
@@ -170,15 +179,18 @@ func (r *Reporter) Run(ctx context.Context) error {
 		return notAfterEnd(ctx, err)
 	}
 	var keepers sync.WaitGroup
-	for _, f := range r.files {
+	for _, f := range r.all() {
 		keepers.Go(f.keep)
+	}
+	if !r.o.Page {
+		keepers.Go(r.dropPages)
 	}
 	g, working := errgroup.WithContext(ctx)
 	g.Go(func() error { return notAfterEnd(working, r.look(working)) })
 	g.Go(func() error { return notAfterEnd(working, r.retire(working, old)) })
 	err = g.Wait()
 	r.stop(ctx)
-	for _, f := range r.files {
+	for _, f := range r.all() {
 		close(f.next)
 	}
 	keepers.Wait()
@@ -217,7 +229,7 @@ func (r *Reporter) look(ctx context.Context) error {
 // StartFailed writes why the agent has not started. Run is not called then.
 func (r *Reporter) StartFailed(end reason.Situation, why reason.Reason) {
 	s := Snapshot{Stopped: true, End: end, Why: why}
-	for _, f := range r.files {
+	for _, f := range r.all() {
 		if err := f.update(s, time.Now()); err != nil {
 			r.o.Log.Warn("status file not written", "folder", f.dir, "error", err)
 		}
@@ -242,9 +254,31 @@ func (r *Reporter) stop(ctx context.Context) {
 	r.offer(s)
 }
 
+// all lists the texts and the pages.
+func (r *Reporter) all() []*file { return slices.Concat(r.files, r.pages) }
+
+// dropPages removes the pages of earlier runs, which nothing keeps any more.
+func (r *Reporter) dropPages() {
+	for _, f := range r.files {
+		if dir, err := beneath.Open(f.dir); err == nil {
+			dropPage(dir, f.site)
+			dir.Close()
+		}
+	}
+}
+
+// dropPage removes a site's page from a folder.
+func dropPage(dir *beneath.Dir, site id.Site) {
+	for _, name := range pageNames {
+		if own, err := isOf(dir, name, site); err == nil && own {
+			dir.Remove(name) //nolint:errcheck // its own text gives its age away
+		}
+	}
+}
+
 func (r *Reporter) offer(s Snapshot) {
 	r.last = &s
-	for _, f := range r.files {
+	for _, f := range r.all() {
 		f.offer(s)
 	}
 }

@@ -90,16 +90,22 @@ type lines struct {
 	language  reason.Language
 	moving    bool // with progress
 	receiving bool // the site does not send
+	parts     []section
 }
 
 func (l *lines) in(r reason.Reason) string { return r.In(l.language) }
 
-// write adds a line.
-func (l *lines) write(text string) { l.text.WriteString(text + "\r\n") }
+// write adds a line to a part.
+func (l *lines) write(text string) {
+	l.text.WriteString(text + "\r\n")
+	l.record(line{Text: strings.TrimSpace(text)})
+}
 
 // head begins a part.
 func (l *lines) head(parts ...string) {
-	l.write("\r\n" + strings.TrimSpace(strings.Join(parts, " ")))
+	text := strings.TrimSpace(strings.Join(parts, " "))
+	l.text.WriteString("\r\n" + text + "\r\n")
+	l.parts = append(l.parts, section{Head: text})
 }
 
 // add adds a line to a part.
@@ -142,7 +148,8 @@ func (l *lines) answer(question, answer reason.Reason) {
 		reason.New("ask-next"), reason.New("ask-whom")} {
 		longest = max(longest, utf8.RuneCountInString(l.in(q)))
 	}
-	l.write(fmt.Sprintf("  %-*s  %s", longest, l.in(question), l.in(answer)))
+	l.text.WriteString(fmt.Sprintf("  %-*s  %s\r\n", longest, l.in(question), l.in(answer)))
+	l.record(line{Question: l.in(question), Text: l.in(answer)})
 }
 
 // more adds how many things a list leaves out of all that there are.
@@ -345,6 +352,7 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	for _, u := range uploads {
 		l.add(reason.New("status-upload", "name", u.Name, "address", u.Address,
 			"message", u.Message, "progress", l.progress(u.Done, u.Size, u.Rate, u.Left)))
+		l.bar(u.Done, u.Size)
 	}
 	l.more(len(o.Uploads), len(uploads))
 	for _, m := range o.Waiting {
@@ -378,6 +386,9 @@ func ended(l *lines, head reason.Reason, list []outbox.Message,
 	for _, m := range list[:min(most, len(list))] {
 		l.write(fmt.Sprintf("  %s  %s %s [%s]", reason.TimeText(m.Finished), visible.Quote(m.Name),
 			l.in(outcome(m)), visible.Text(string(m.ID))))
+		if m.State == ledger.Delivered {
+			l.receipts(m)
+		}
 	}
 }
 
@@ -441,6 +452,7 @@ func receiving(l *lines, b *inbox.Status) {
 		for _, d := range b.Downloads[:min(most, len(b.Downloads))] {
 			l.add(reason.New("status-download", "sender", d.Sender, "message", d.Message,
 				"progress", l.progress(d.Done, d.Size, d.Rate, d.Left)))
+			l.bar(d.Done, d.Size)
 		}
 	}
 	if len(b.Latest) == 0 {
