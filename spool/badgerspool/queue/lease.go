@@ -3,7 +3,6 @@ package queue
 import (
 	"container/heap"
 	"errors"
-	"math"
 	"time"
 
 	"sealpost/internal/id"
@@ -103,7 +102,7 @@ func (q *Queue) pending(now time.Time) time.Duration {
 		return sleep
 	}
 	for _, l := range q.lanes {
-		if l.isExcepted || l.retryAt == math.MaxInt64 {
+		if l.isExcepted || l.retryAt >= Held {
 			continue
 		}
 		due := max(time.UnixMilli(l.retryAt).Sub(now), time.Millisecond)

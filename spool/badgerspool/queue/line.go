@@ -16,8 +16,9 @@ type Position struct {
 	Seq  uint64
 }
 
-// Held is the Due of a delivery on hold: it is never due.
-const Held = math.MaxInt64
+// Held is the Due of a delivery on hold: it is never due. A lane with nothing at rest has a higher
+// retryAt.
+const Held = math.MaxInt64 - 1
 
 // Before reports whether p comes before q in their order. Both are of one sender.
 func (p Position) Before(q Position) bool {

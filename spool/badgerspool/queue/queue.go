@@ -361,8 +361,9 @@ func (q *Queue) Moved(from, to Position) {
 		l.retry.leave(to)
 		l.retry.offer(to)
 	}
+	l.retryAt = min(l.retryAt, to.Due)
 	if to.Due != Held {
-		l.retryAt, l.farAt = min(l.retryAt, to.Due), max(l.farAt, to.Due)
+		l.farAt = max(l.farAt, to.Due)
 	}
 	q.wake()
 }
