@@ -85,6 +85,8 @@ var outputs = map[string][]any{
 	"agent proof":       {agent.Proven{}},
 	"certs roster show": {statement.Roster{}},
 	"certs roster sign": {signedReport{}},
+	"certs encrypt":     {keyRewritten{}},
+	"certs decrypt":     {keyRewritten{}},
 	"certs":             {certificatesReport{}},
 	"send":              {sendReport{}},
 	"version":           {versionReport{}},
