@@ -65,7 +65,8 @@ type Agent struct {
 	outbox   *outbox.Outbox // nil: the site does not send
 	inbox    *inbox.Inbox   // nil: the site does not receive
 
-	seen      witness       // of the hub's audit chain; keepLink's own
+	seen      witness // of the hub's audit chain; keepLink's own
+	settled   settledHead
 	rosterAge reason.Reason // as watchRoster has seen it last; keepLink's own
 
 	mu          sync.Mutex // guards the three fields below
@@ -158,7 +159,8 @@ func (a *Agent) open(version string) (err error) {
 	}
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
 		Session: a.session, Role: a.cfg.Role, Heard: a.heard,
-		Audit: func() uint64 { return a.seen.Block }}, a.now)
+		Audit:   func() (newest, receipt uint64) { return a.seen.Block, a.seen.Receipt.Block },
+		Settled: a.settled.take}, a.now)
 	if a.seen, err = loadWitness(context.Background(), a.ledger); err != nil {
 		a.log.Warn("head of the audit chain not read, and begun anew", "error", err)
 	}

@@ -76,6 +76,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 	uploaded := false
 	for {
 		a.watchRoster()
+		a.witnessReceipt(ctx)
 		hello, err := a.hub.Hello(ctx)
 		if err == nil {
 			err = a.welcome(ctx, hello, &uploaded)

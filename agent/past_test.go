@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"sealpost/agent"
 	"sealpost/agent/ledger"
 )
 
@@ -12,8 +13,8 @@ import (
 func TestTheHubHasAnotherPast(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
-	setting := func(change func(string) string) (stored string) {
-		l, err := ledger.Open(filepath.Join(lab.dir, "state", "ledger.db"))
+	setting := func(s *site, change func(string) string) (stored string) {
+		l, err := ledger.Open(filepath.Join(s.dir, "state", "ledger.db"))
 		must(t, err)
 		defer l.Close()
 		must(t, l.Update(t.Context(), func(tx *ledger.Tx) (err error) {
@@ -29,7 +30,7 @@ func TestTheHubHasAnotherPast(t *testing.T) {
 		t.Errorf("at first it says %s", why)
 	}
 	lab.stop()
-	if stored := setting(func(seen string) string {
+	if stored := setting(lab, func(seen string) string {
 		at := strings.Index(seen, `"hash":"`) + len(`"hash":"`)
 		return seen[:at] + strings.Repeat("0", 64) + seen[at+64:]
 	}); !strings.Contains(stored, `"block":`) {
@@ -47,4 +48,20 @@ func TestTheHubHasAnotherPast(t *testing.T) {
 	if lab.status().Link.Audit.IsZero() {
 		t.Error("the alarm is forgotten")
 	}
+
+	// the head in the answer to a receipt is compared, too
+	must(t, centre.call(agent.PathRetry, agent.Nothing{}, nil)) // which says hello
+	eventually(t, "the centre has compared the head of its receipt", func() bool {
+		return centre.status().Link.Audit.IsZero()
+	})
+	centre.stop()
+	setting(centre, func(seen string) string {
+		return strings.TrimSuffix(seen, "}") +
+			`,"receipt":{"block":1,"hash":"` + strings.Repeat("0", 64) + `"}}`
+	})
+	centre.start()
+	eventually(t, "the alarm of the centre", func() bool {
+		why := centre.status().Link.Audit
+		return why.Code == "audit-rewritten" && strings.Contains(why.Args, `"block":1,`)
+	})
 }

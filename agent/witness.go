@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
@@ -16,6 +17,38 @@ type witness struct {
 	Incarnation id.Incarnation `json:"incarnation"` // of the hub's store, which has one chain
 	Block       uint64         `json:"block"`
 	Hash        id.Hash        `json:"hash"`
+	// of the answer to a receipt, until a hello has shown it; zero: none
+	Receipt auditBlock `json:"receipt,omitzero"`
+}
+
+// auditBlock is one block of a chain.
+type auditBlock struct {
+	Block uint64  `json:"block"`
+	Hash  id.Hash `json:"hash"`
+}
+
+// settledHead is the head in the newest answer to a receipt that no hello has asked for yet.
+type settledHead struct{ atomic.Pointer[witness] }
+
+func (s *settledHead) take(of id.Incarnation, head api.Audit) {
+	s.Store(&witness{Incarnation: of, Block: head.Block, Hash: head.Hash})
+}
+
+// witnessReceipt remembers the head in the newest answer to a receipt. The next hello asks for it.
+// One that was asked for before stays until the hub has shown it.
+func (a *Agent) witnessReceipt(ctx context.Context) {
+	newest := a.settled.Load()
+	if newest == nil || newest.Incarnation != a.seen.Incarnation || a.seen.Receipt.Block != 0 {
+		return
+	}
+	next := a.seen
+	next.Receipt = auditBlock{newest.Block, newest.Hash}
+	if err := next.store(ctx, a.ledger); err != nil {
+		a.log.Warn("head of the audit chain not stored", "error", err)
+		return
+	}
+	a.seen = next
+	a.settled.CompareAndSwap(newest, nil)
 }
 
 const witnessKey = "audit-head"
@@ -51,10 +84,14 @@ func (w witness) next(h api.Hello) (witness, reason.Reason) {
 		return w, reason.New("audit-gone", "block", w.Block)
 	case a == nil:
 		return w, reason.Reason{} // a hub of an older version
-	case isSame && a.Block < w.Block:
-		return w, reason.New("audit-went-back", "block", w.Block, "now", a.Block)
+	case isSame && a.Block < max(w.Block, w.Receipt.Block):
+		return w, reason.New("audit-went-back", "block", max(w.Block, w.Receipt.Block),
+			"now", a.Block)
 	case isSame && w.Block >= a.Truncated && a.Asked != w.Hash:
 		return w, reason.New("audit-rewritten", "block", w.Block, "hash", w.Hash)
+	case isSame && w.Receipt.Block > 0 && w.Receipt.Block >= a.Truncated &&
+		a.AskedReceipt != w.Receipt.Hash:
+		return w, reason.New("audit-rewritten", "block", w.Receipt.Block, "hash", w.Receipt.Hash)
 	default:
 		return witness{Incarnation: h.Incarnation, Block: a.Block, Hash: a.Hash}, reason.Reason{}
 	}

@@ -10,6 +10,8 @@ import (
 
 func TestTheWitnessOfTheHubsPast(t *testing.T) {
 	seen := witness{Incarnation: "one", Block: 10, Hash: "ten"}
+	receipt := seen
+	receipt.Receipt = auditBlock{11, "eleven"}
 	newest := witness{Incarnation: "one", Block: 12, Hash: "twelve"}
 	for name, c := range map[string]struct {
 		seen  witness
@@ -35,6 +37,14 @@ func TestTheWitnessOfTheHubsPast(t *testing.T) {
 			Asked: "ten"}, newest, ""},
 		"another up to it": {seen, "one", &api.Audit{Block: 12, Hash: "twelve", Truncated: 10,
 			Asked: "x"}, seen, "audit-rewritten"},
+		"a receipt's head in it": {receipt, "one", &api.Audit{Block: 12, Hash: "twelve",
+			Asked: "ten", AskedReceipt: "eleven"}, newest, ""},
+		"a receipt's head was rewritten": {receipt, "one", &api.Audit{Block: 12, Hash: "twelve",
+			Asked: "ten", AskedReceipt: "x"}, receipt, "audit-rewritten"},
+		"gone back behind a receipt": {receipt, "one", &api.Audit{Block: 10, Hash: "ten",
+			Asked: "ten"}, receipt, "audit-went-back"},
+		"truncated past a receipt": {receipt, "one", &api.Audit{Block: 12, Hash: "twelve",
+			Truncated: 12}, newest, ""},
 		"another store": {seen, "two", &api.Audit{Block: 1, Hash: "one"},
 			witness{Incarnation: "two", Block: 1, Hash: "one"}, ""},
 		"a hub of an older version": {witness{}, "one", nil, witness{}, ""},

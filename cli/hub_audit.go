@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/hub"
+	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
@@ -240,10 +241,13 @@ type auditLine struct {
 
 func hubAuditTailCommand() *cobra.Command {
 	var most uint64
+	var follow bool
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show the newest blocks of the audit chain", Args: noArgs,
 		Long: "Show the entries of the newest blocks. With --json each entry is an object on a\n" +
-			"line of its own. Nothing is verified: sealpost hub audit verify does that.",
+			"line of its own. Nothing is verified: sealpost hub audit verify does that.\n" +
+			"With --follow new entries are shown as they come, until it is interrupted.",
+		Example: "  sealpost hub audit tail --follow --json | logger -t sealpost-audit",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			pages := auditPages(cmd)
 			newest, err := pages(^uint64(0) - 1)
@@ -260,13 +264,37 @@ func hubAuditTailCommand() *cobra.Command {
 					return err
 				}
 			}
+			if follow {
+				return followAudit(cmd, pages, after)
+			}
 			return nil
 		},
 	}
 	dirFlag(cmd, "hub")
 	jsonFlag(cmd)
 	cmd.Flags().Uint64VarP(&most, "blocks", "n", 20, "how many blocks")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "show new entries as they come")
 	return cmd
+}
+
+// followAudit prints the entries after a block until it is interrupted.
+func followAudit(cmd *cobra.Command, pages func(uint64) (hub.AuditAnswer, error),
+	after uint64) error {
+	for backoff.Sleep(cmd.Context(), watchEvery) == nil {
+		page, err := pages(after)
+		if cmd.Context().Err() != nil {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if len(page.Blocks) > 0 {
+			if after, err = printEntries(cmd, page); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // printEntries prints the entries of a page and returns the number of its last block.

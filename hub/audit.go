@@ -47,29 +47,35 @@ func (h *Hub) audit(ctx context.Context, in AuditRequest) (AuditAnswer, error) {
 	return out, err
 }
 
-// auditHead returns the head of the chain for a site, and the hash of the block that it knows.
-func (h *Hub) auditHead(ctx context.Context, known string) (*api.Audit, error) {
+// auditHead returns the head of the chain for a site, and the hashes of the blocks that it knows.
+func (h *Hub) auditHead(ctx context.Context, known, receipt string) (out *api.Audit, err error) {
 	head := h.spool.AuditHead()
-	out := &api.Audit{Block: head.Block, Hash: head.Hash, Truncated: head.Truncated}
-	n, err := strconv.ParseUint(known, 10, 64)
+	out = &api.Audit{Block: head.Block, Hash: head.Hash, Truncated: head.Truncated}
+	if out.Asked, err = h.auditHash(ctx, head, known); err == nil {
+		out.AskedReceipt, err = h.auditHash(ctx, head, receipt)
+	}
+	return out, err
+}
+
+// auditHash returns the hash of a block; empty: it is not there.
+func (h *Hub) auditHash(ctx context.Context, head spool.AuditHead, number string) (id.Hash, error) {
+	n, err := strconv.ParseUint(number, 10, 64)
 	switch {
 	case err != nil || n == 0 || n > head.Block || n < head.Truncated:
+		return "", nil
 	case n == head.Block:
-		out.Asked = head.Hash
+		return head.Hash, nil
 	case n == head.Truncated:
-		out.Asked = head.TruncatedHash
-	default:
-		blocks, err := h.spool.AuditBlocks(ctx, n-1, 1)
-		if err != nil {
-			return nil, err
-		}
-		if len(blocks) > 0 {
-			if b, err := spool.ParseAuditBlock(blocks[0]); err == nil && b.Block == n {
-				out.Asked = spool.AuditHash(blocks[0])
-			}
-		}
+		return head.TruncatedHash, nil
 	}
-	return out, nil
+	blocks, err := h.spool.AuditBlocks(ctx, n-1, 1)
+	if err != nil || len(blocks) == 0 {
+		return "", err
+	}
+	if b, err := spool.ParseAuditBlock(blocks[0]); err != nil || b.Block != n {
+		return "", nil
+	}
+	return spool.AuditHash(blocks[0]), nil
 }
 
 // FollowAudit reads an audit chain by pages, from its beginning to the head of the first page. It

@@ -208,7 +208,7 @@ func TestASiteIsToldTheHashOfItsBlock(t *testing.T) {
 		for n := range newest + 3 {
 			client := api.NewClient(api.ClientOptions{Hubs: []string{q.config.Listen},
 				TLS: lab.tls(), Session: id.Random128[id.Session](), Role: "send",
-				Audit: func() uint64 { return n }})
+				Audit: func() (newest, receipt uint64) { return n, n }})
 			hello, err := client.Hello(t.Context())
 			client.CloseIdle()
 			head := q.hub.spool.AuditHead()
@@ -220,8 +220,8 @@ func TestASiteIsToldTheHashOfItsBlock(t *testing.T) {
 			if n >= from && n <= newest {
 				want = hashes[n]
 			}
-			if n <= newest && hello.Audit.Asked != want {
-				t.Errorf("block %d has the hash %s, want %s", n, hello.Audit.Asked, want)
+			if a := hello.Audit; n <= newest && (a.Asked != want || a.AskedReceipt != want) {
+				t.Errorf("block %d has the hash %s, want %s", n, a.Asked, want)
 			}
 		}
 	}
@@ -232,4 +232,43 @@ func TestASiteIsToldTheHashOfItsBlock(t *testing.T) {
 		t.Fatalf("truncated %d, %v", n, err)
 	}
 	expect(newest)
+}
+
+// The answer to a receipt has the head of the chain, in which the receipt stands.
+func TestAReceiptIsAnsweredWithTheHead(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, ca := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	var got api.Audit
+	var of id.Incarnation
+	client := api.NewClient(api.ClientOptions{Hubs: []string{q.config.Listen}, TLS: ca.tls(),
+		Settled: func(incarnation id.Incarnation, head api.Audit) { of, got = incarnation, head }})
+	defer client.CloseIdle()
+	sent := lab.send(key("fl-lab.dat"), "x")
+	d := ca.take()
+	settlement := api.Settlement{Delivery: d.DeliveryID, Receipt: sign(ca, ca.receipt(d))}
+	wrong := settlement
+	wrong.Delivery.Sequence++
+	for _, s := range []api.Settlement{wrong, settlement} {
+		if got != (api.Audit{}) {
+			t.Errorf("a settlement that failed has the head %+v", got)
+		}
+		if _, err := client.Settle(t.Context(), []api.Settlement{s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if of != q.store.Incarnation() {
+		t.Errorf("the head is of the store %s", of)
+	}
+	found := false
+	if _, err := FollowAudit(q.auditPages, func(text string, b spool.AuditBlock) error {
+		found = found || slices.ContainsFunc(b.Entries, func(e spool.AuditEntry) bool {
+			return e.Op == spool.AuditSettled && e.Envelope == sent.Envelope
+		})
+		if b.Block == got.Block && (spool.AuditHash([]byte(text)) != got.Hash || !found) {
+			t.Errorf("the answer's head is %+v, and the receipt is in the chain: %v", got, found)
+		}
+		return nil
+	}); err != nil || !found || got.Block == 0 {
+		t.Errorf("followed the chain to %+v: %v", got, err)
+	}
 }

@@ -275,7 +275,8 @@ func (c *call) hello() error {
 	if err != nil {
 		session = "" // not said
 	}
-	if hello.Audit, err = h.auditHead(c.r.Context(), asks.Get(api.QueryAudit)); err != nil {
+	if hello.Audit, err = h.auditHead(c.r.Context(), asks.Get(api.QueryAudit),
+		asks.Get(api.QueryReceiptAudit)); err != nil {
 		return err
 	}
 	h.present.seen(s.Name, c.r.UserAgent(), h.now())

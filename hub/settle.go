@@ -39,7 +39,9 @@ func (c *call) settle(in api.SettleRequest) error {
 		}
 	}
 	c.hub.unsettled.charge(c.caller.Name, wrong, time.Now())
-	return c.reply(api.SettleAnswer{Settled: settled})
+	head := c.hub.spool.AuditHead()
+	return c.reply(api.SettleAnswer{Settled: settled, Audit: &api.Audit{Block: head.Block,
+		Hash: head.Hash, Truncated: head.Truncated}})
 }
 
 // settleOne records the outcomes in one receipt, and returns the time or the code of its error.

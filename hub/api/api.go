@@ -134,6 +134,8 @@ type Audit struct {
 	Truncated uint64  `json:"truncated,omitempty"` // the last block of the truncated past
 	// hash of the block that QueryAudit has asked for; empty: it is not there
 	Asked id.Hash `json:"asked,omitempty"`
+	// likewise of QueryReceiptAudit
+	AskedReceipt id.Hash `json:"asked_receipt,omitempty"`
 }
 
 // Role returns the caller's role at the hub: send, receive or both.
@@ -152,6 +154,8 @@ const (
 	QueryRole    = "role"    // send, receive or both
 	QuerySession = "session" // of this start of the agent
 	QueryAudit   = "audit"   // number of the newest audit block that it knows; 0: none
+	// QueryReceiptAudit is the number of the audit block of a SettleAnswer; 0: none.
+	QueryReceiptAudit = "audit_receipt"
 )
 
 // QueryCRC32C is the checksum of a part (Castagnoli), in decimal.
@@ -372,6 +376,7 @@ type Settlement struct {
 // SettleAnswer answers each settlement in order.
 type SettleAnswer struct {
 	Settled []SettledDelivery `json:"settled"`
+	Audit   *Audit            `json:"audit,omitempty"` // the head, with these settlements
 }
 
 // SettledDelivery is the answer to one settlement: settled at Time, or not, with the code of the

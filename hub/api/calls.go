@@ -23,7 +23,9 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	if c.options.Session != "" {
 		query := url.Values{QueryRole: {c.options.Role}, QuerySession: {string(c.options.Session)}}
 		if c.options.Audit != nil {
-			query.Set(QueryAudit, strconv.FormatUint(c.options.Audit(), 10))
+			newest, receipt := c.options.Audit()
+			query.Set(QueryAudit, strconv.FormatUint(newest, 10))
+			query.Set(QueryReceiptAudit, strconv.FormatUint(receipt, 10))
 		}
 		path += "?" + query.Encode()
 	}
@@ -224,6 +226,12 @@ func (c *Client) Settle(ctx context.Context, settlements []Settlement) ([]Settle
 			return nil, err
 		}
 		settled = append(settled, out.Settled...)
+		for i, s := range out.Settled {
+			if s.Code == "" && out.Audit != nil && c.options.Settled != nil {
+				c.options.Settled(some[i].Delivery.Incarnation, *out.Audit)
+				break
+			}
+		}
 	}
 	return settled, nil
 }

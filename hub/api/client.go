@@ -40,8 +40,11 @@ type ClientOptions struct {
 	UserAgent string      // such as "sealpost/1.2"
 	Session   id.Session  // of an agent's start, sent by Hello with Role; empty: no agent
 	Role      string
-	// Audit, if set, returns the value of QueryAudit.
-	Audit func() uint64
+	// Audit, if set, returns the values of QueryAudit and QueryReceiptAudit.
+	Audit func() (newest, receipt uint64)
+	// Settled, if set, gets the head of the audit chain from the answer to a settlement, and the
+	// incarnation of the store that has it. It must not block.
+	Settled func(of id.Incarnation, head Audit)
 	// Heard, if set, is called at the end of each request but hello, with nil for an answer or with
 	// the error. It must not block.
 	Heard func(error)
