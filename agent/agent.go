@@ -151,7 +151,8 @@ func (a *Agent) open(version string) (err error) {
 		return err
 	}
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite,
-		RequireCompared: a.cfg.RequireCompared, DirectToAny: a.cfg.Direct == config.DirectAny,
+		RekeyHold: time.Duration(a.cfg.RekeyHold), RequireCompared: a.cfg.RequireCompared,
+		DirectToAny:   a.cfg.Direct == config.DirectAny,
 		RequireRoster: a.cfg.Roster == config.RosterRequired,
 		Verifier:      certs.NewVerifier(root), Now: a.now, Log: a.log}
 	if err := a.trust.LoadRoster(context.Background()); err != nil {

@@ -82,6 +82,7 @@ type Pin struct {
 	Advice   reason.Reason `json:"advice,omitzero"`   // the next step of the user
 
 	trust.Standing
+	trust.Rekeyed
 }
 
 // SiteStanding is why another site is believed, and since when.
@@ -190,10 +191,14 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		}
 		pins, err := tx.Pins()
 		for _, p := range pins {
+			rekeyed, err := a.trust.Rekeyed(tx, p)
+			if err != nil {
+				return err
+			}
 			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity,
 				Words: spoken.Words(p.Identity), Version: p.Version, Seen: p.Seen,
 				Standing: a.trust.Standing(p), Trouble: p.Trouble, Offered: p.Offered,
-				Advice: trust.Advice(p)})
+				Advice: trust.Advice(p), Rekeyed: rekeyed})
 		}
 		return err
 	})

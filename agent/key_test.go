@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sealpost/agent"
 	"sealpost/config"
@@ -67,6 +68,12 @@ func TestALostRecipientKey(t *testing.T) {
 	eventually(t, "the lab learns what was lost",
 		func() bool { return slices.Contains(lab.tray("failed"), "under way.csv") })
 	lab.drop("after.csv", []byte("after"))
+	eventually(t, "the lab holds the new key of a site that was never compared", func() bool {
+		p := lab.pinOf("CA-RC")
+		return lab.status().Outbox.Blocked["fl-lab.dat"].Code == "key-held" &&
+			p.Held.Sub(p.Shown) == 24*time.Hour
+	})
+	lab.trust("CA-RC", centre.status().Fingerprint)
 	centre.expect("FL-LAB", "after.csv", []byte("after"))
 	if got := centre.inInbox(); len(got) != 2 {
 		t.Errorf("in the inbox: %v", got)

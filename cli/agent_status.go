@@ -353,7 +353,8 @@ func printPins(p *printer, s agent.Status) error {
 	p.head(reason.New("status-pins"))
 	t := p.newTable(reason.New("columns-pins"))
 	for _, pin := range s.Pins {
-		t.add(pin.Site, pin.Version, standing(pin.Standing), fingerprint(pin.Identity), pin.Words)
+		key := reason.New("key-version", "version", pin.Version, "changed", pin.Rekeyed.Reason())
+		t.add(pin.Site, key, standing(pin.Standing), fingerprint(pin.Identity), pin.Words)
 	}
 	return t.print(p.w, "")
 }

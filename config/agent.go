@@ -94,6 +94,10 @@ type Agent struct {
 	// MESSAGE --export"). "0s" keeps all for ever, otherwise 720h at least, and no less than any
 	// repeat_window. Default "17520h", two years.
 	KeepHistory Duration `toml:"keep_history"`
+	// How long a changed recipient key of a site that was only seen is not used, so that its users
+	// can notice a thief. Files for the site wait. The new key of a site that was compared, or is
+	// on the roster, is used at once. Default "24h".
+	RekeyHold Duration `toml:"rekey_hold"`
 	// To which sites a folder @SITE in an outbox can lead: "approved" are the sites that an admin
 	// has approved for any route, or for that address; with "any" it leads to each site of the
 	// network. Default "approved".
@@ -158,9 +162,11 @@ func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, Roster: RosterOptional, State: "state",
 		LogLevel: "info", LogFormat: "text", Language: "en",
-		StatusPage: true, KeepHistory: Duration(2 * 365 * 24 * hour),
-		Direct: DirectApproved,
-		Outbox: defaultOutbox(),
+		StatusPage:  true,
+		KeepHistory: Duration(2 * 365 * 24 * hour),
+		RekeyHold:   Duration(24 * hour),
+		Direct:      DirectApproved,
+		Outbox:      defaultOutbox(),
 		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
 			Readers: ReadersGroup, Accept: AcceptAny},
 	}

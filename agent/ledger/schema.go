@@ -277,6 +277,13 @@ CREATE TABLE IF NOT EXISTS earlier (
   PRIMARY KEY (uid, envelope_id)
 ) STRICT, WITHOUT ROWID;
 
+-- The newest recipient key of a site after its first one, and when the hub showed it first.
+CREATE TABLE IF NOT EXISTS rekeyed (
+  site      TEXT    PRIMARY KEY,
+  statement TEXT    NOT NULL,
+  shown     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- When a user compared the fingerprint of a site's pinned identity; 0: never.
 CREATE TABLE IF NOT EXISTS comparison (
   site     TEXT    PRIMARY KEY,

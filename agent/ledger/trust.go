@@ -77,6 +77,24 @@ func (tx *Tx) SetPin(p Pin) error {
 		p.Site, p.Identity, millis(p.Compared))
 }
 
+// Rekeyed returns the hash and the first sight of the newest statement that has changed a site's
+// recipient key. It is empty for a site with its first key.
+func (tx *Tx) Rekeyed(site id.Site) (statement id.Hash, shown time.Time, err error) {
+	var ms int64
+	err = tx.row("SELECT statement, shown FROM rekeyed WHERE site = ?", []any{site}, &statement,
+		&ms)
+	if err == ErrNotFound {
+		err = nil
+	}
+	return statement, fromMillis(ms), err
+}
+
+// SetRekeyed records that the hub shows a changed recipient key.
+func (tx *Tx) SetRekeyed(site id.Site, statement id.Hash, shown time.Time) error {
+	return tx.exec("INSERT OR REPLACE INTO rekeyed (site, statement, shown) VALUES (?,?,?)", site,
+		statement, millis(shown))
+}
+
 // ApproveRoute as the sites of an approval accepts the hub's first complete proposal.
 const ApproveRoute = "route"
 

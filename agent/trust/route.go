@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/certs"
@@ -236,7 +237,14 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 	if !off.IsZero() {
 		return none, &Waiting{off}
 	}
-	err = t.update(ctx, func(tx *ledger.Tx) (bool, error) { return t.key(tx, signed) })
+	var until time.Time
+	err = t.update(ctx, func(tx *ledger.Tx) (trouble bool, err error) {
+		until, trouble, err = t.key(tx, signed)
+		return trouble, err
+	})
+	if err == nil && !until.IsZero() {
+		return none, &Waiting{t.heldKey(r.Site, until, signed.Key)}
+	}
 	if errors.Is(err, ErrPin) {
 		pin, perr := t.pin(ctx, r.Site)
 		if perr != nil {
@@ -253,23 +261,32 @@ func suits(suite, recipient string) bool {
 }
 
 // key compares a verified recipient-key statement with the pin. It pins a successor, or the first
-// key. It returns true after it has recorded trouble.
-func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKey]) (bool, error) {
+// key. It returns the end of the hold of a changed key, or true after it has recorded trouble.
+func (t *Trust) key(tx *ledger.Tx,
+	signed statement.Signed[statement.RecipientKey]) (until time.Time, trouble bool, err error) {
 	k := signed.Payload
-	trouble, err := t.identity(tx, k.Site, signed.Key)
-	if trouble || err != nil {
-		return trouble, err
+	if trouble, err = t.identity(tx, k.Site, signed.Key); trouble || err != nil {
+		return until, trouble, err
 	}
 	pin, err := tx.Pin(k.Site)
 	if err != nil {
-		return false, err
+		return until, false, err
 	}
+	if trouble, err = t.differs(tx, pin, signed); trouble || err != nil {
+		return until, trouble, err
+	}
+	if until, err = t.hold(tx, pin, k); err != nil || !until.IsZero() {
+		return until, false, err
+	}
+	return until, false, t.pinKey(tx, pin, signed)
+}
+
+// differs compares a statement with the pinned one. It returns true after it has recorded trouble.
+func (t *Trust) differs(tx *ledger.Tx, pin ledger.Pin,
+	signed statement.Signed[statement.RecipientKey]) (bool, error) {
+	k := signed.Payload
 	if pin.RecipientKey == k.Recipient && pin.Version == k.Version {
-		if pin.Trouble.IsZero() {
-			return false, nil
-		}
-		pin.Trouble, pin.Offered = reason.Reason{}, ""
-		return false, tx.SetPin(pin)
+		return false, nil
 	}
 	switch other, err := tx.PinnedTo(k.Recipient, k.Site); {
 	case err != nil:
@@ -285,9 +302,23 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 	case k.Version == pin.Version+1 && k.Prev != pin.Statement:
 		return true, t.record(tx, pin, signed.Key, reason.New("stray-key", "version", k.Version))
 	}
+	return false, nil
+}
+
+// pinKey pins a statement that follows the pinned one, and ends trouble.
+func (t *Trust) pinKey(tx *ledger.Tx, pin ledger.Pin,
+	signed statement.Signed[statement.RecipientKey]) error {
+	k := signed.Payload
+	if pin.RecipientKey == k.Recipient && pin.Version == k.Version {
+		if pin.Trouble.IsZero() {
+			return nil
+		}
+		pin.Trouble, pin.Offered = reason.Reason{}, ""
+		return tx.SetPin(pin)
+	}
 	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key,
 		"recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)
-	return false, tx.SetPin(ledger.Pin{Site: k.Site, Identity: pin.Identity,
+	return tx.SetPin(ledger.Pin{Site: k.Site, Identity: pin.Identity,
 		RecipientKey: k.Recipient, Version: k.Version, Statement: k.Hash(), Seen: pin.Seen,
 		Compared: pin.Compared})
 }

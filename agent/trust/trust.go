@@ -44,6 +44,8 @@ type Trust struct {
 	// RequireCompared means that nothing is sealed for sites that no user has compared, unless they
 	// are on the roster.
 	RequireCompared bool
+	// RekeyHold is how long a changed recipient key of a site that was only seen is not used.
+	RekeyHold time.Duration
 	// DirectToAny means that a direct address needs no approval.
 	DirectToAny bool
 	Verifier    certs.Verifier

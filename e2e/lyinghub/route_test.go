@@ -147,8 +147,8 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	old := centre.keyOf()
 	lab.drop("first", "first")
 	centre.has("FL-LAB/first: first")
-	// The centre gets a new recipient key, which follows the old one, so that no user needs to be
-	// asked.
+	// The centre gets a new recipient key, which follows the old one. Its users are called, since
+	// it was only seen.
 	centre.Stop()
 	must(t, os.Remove(filepath.Join(centre.Dir, "state", "recipient.key")))
 	centre.newKey()
@@ -158,6 +158,9 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	})
 	lab.reconsider("CA-RC")
 	lab.drop("second", "second")
+	lab.waits("CA-RC has another recipient key", "nothing is sent to it before")
+	lab.Call(agent.PathTrust, agent.TrustRequest{Site: "CA-RC",
+		Fingerprint: string(centre.Fingerprint)}, nil)
 	centre.has("FL-LAB/first: first", "FL-LAB/second: second")
 	eventually(t, "version 2 is pinned", func() bool { return lab.pin("CA-RC").Version == 2 })
 	w.liar.proposes(func(r *api.Route) { r.Recipients = []api.RouteRecipient{old} })
