@@ -184,8 +184,12 @@ func (t *Trust) isRostered(site id.Site, identity id.Hash) bool {
 }
 
 // succeeds reports whether an identity takes the place of a pinned one without a user. The roster
-// names it, and no user has compared the pinned one since the roster was signed.
+// names it, and no user has compared the pinned one since the roster was signed. Where comparing is
+// required, none has ever compared it: only a user undoes a comparison there.
 func (t *Trust) succeeds(pin ledger.Pin, identity id.Hash) bool {
+	if t.RequireCompared && !pin.Compared.IsZero() {
+		return false
+	}
 	r, _ := t.currentRoster()
 	return t.isRostered(pin.Site, identity) && !pin.Compared.After(r.Signed)
 }

@@ -181,6 +181,27 @@ func TestARosterReplacesAPin(t *testing.T) {
 	}
 }
 
+// Where comparing is required, a roster does not undo a comparison: it takes a user. A site that no
+// user has compared is believed by the roster.
+func TestARosterUndoesNoRequiredComparison(t *testing.T) {
+	n := newNetwork(t)
+	n.RequireCompared = true
+	n.approve("CA-RC")
+	before, after := n.peer("CA-RC"), n.peer("CA-RC")
+	n.waitsOn(before, "compare")
+	n.takes(n.roster(1, nil, before))
+	n.sends(before)
+	_, err := n.Accept(t.Context(), "CA-RC", string(before.identity.Key()))
+	must(t, err)
+	n.now = n.now.Add(time.Hour)
+	n.takes(n.roster(2, required, after))
+	n.waitsOn(before, "roster 2 names")
+	n.waitsOn(after, "another identity key")
+	_, err = n.Accept(t.Context(), "CA-RC", string(after.identity.Key()))
+	must(t, err)
+	n.sends(after)
+}
+
 // A required roster that has ended, or is missing, stops sending and receiving. Receipts for files
 // that were sent before are believed.
 func TestARosterEnds(t *testing.T) {

@@ -30,6 +30,26 @@ func TestEveryPromiseHasItsTests(t *testing.T) {
 	}
 }
 
+// Each attack in the table of docs/SECURITY.md names its tests.
+func TestEveryAttackHasItsTests(t *testing.T) {
+	text, err := os.ReadFile("../../docs/SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| actor | attack | is stopped by | test |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")[1:] // without the line below the head
+	if len(rows) < 20 {
+		t.Fatalf("%d attacks are found", len(rows))
+	}
+	for _, row := range rows {
+		cells := strings.Split(strings.Trim(row, "| "), " | ")
+		if len(cells) < 3 || !strings.HasPrefix(cells[len(cells)-1], "`Test") {
+			t.Errorf("this attack names no test: %s", row)
+		}
+	}
+}
+
 // Every test that a document names exists.
 func TestDocumentsNameTestsThatAreThere(t *testing.T) {
 	tests := testNames(t)
