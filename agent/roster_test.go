@@ -200,6 +200,12 @@ func TestAStolenKeyIsReplaced(t *testing.T) {
 	lab.drop("1.csv", []byte("1"))
 	centre.expect("FL-LAB", "1.csv", []byte("1"))
 	lab.delivers("1.csv")
+	// An envelope that is sealed for the stolen key, and not published yet, is not published.
+	w.admin(hub.ControlHold, hub.HoldRequest{Site: "FL-LAB"}, nil)
+	lab.drop("0.csv", []byte("0"))
+	eventually(t, "it is sealed", func() bool {
+		return lab.status().Outbox.Counts["sealed"] > 0
+	})
 	jws := w.roster(1, distrusting(centre), lab)
 	var taken hub.RosterState
 	w.admin(hub.ControlSetRoster, hub.RosterRequest{Roster: jws}, &taken)
@@ -207,8 +213,16 @@ func TestAStolenKeyIsReplaced(t *testing.T) {
 	if taken.Cut == 0 || taken.Distrusted != 1 {
 		t.Errorf("taken as %+v", taken)
 	}
+	w.admin(hub.ControlUnhold, hub.HoldRequest{Site: "FL-LAB"}, nil)
+	must(t, lab.call(agent.PathRetry, agent.Nothing{}, nil))
 	lab.drop("2.csv", []byte("2"))
 	lab.waitsFor("roster-distrusts")
+	eventually(t, "the sealed one waits too", func() bool {
+		return lab.status().Outbox.Queued["fl-lab.dat"] == 2
+	})
+	if got := lab.status().Outbox.Counts["published"]; got != 0 {
+		t.Errorf("%d are published", got)
+	}
 	eventually(t, "the thief, and the centre, are told", func() bool {
 		return centre.status().Link.Refusal == "distrusted"
 	})
@@ -224,6 +238,7 @@ func TestAStolenKeyIsReplaced(t *testing.T) {
 	}, lab, anew)
 	w.admin(hub.ControlSetRoster, hub.RosterRequest{Roster: jws}, nil)
 	lab.takesRoster(jws)
+	anew.expect("FL-LAB", "0.csv", []byte("0"))
 	anew.expect("FL-LAB", "2.csv", []byte("2"))
 	lab.delivers("2.csv")
 }

@@ -173,6 +173,27 @@ func (t *Trust) checkRoster(ctx context.Context, site id.Site, identity id.Hash,
 	return t.offRoster(pin, site, identity, as), nil
 }
 
+// StillRostered reports whether the roster lets an envelope go to sites for whose pinned identities
+// it was sealed. A roster may have come since then.
+func (t *Trust) StillRostered(ctx context.Context, sites []id.Site) (bool, error) {
+	if r, required := t.currentRoster(); r == nil && !required {
+		return true, nil
+	}
+	for _, site := range sites {
+		pin, err := t.pin(ctx, site)
+		if errors.Is(err, ledger.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if !t.offRoster(pin, site, pin.Identity, asRecipient).IsZero() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // isRostered reports whether a roster that has not ended names a site with an identity.
 func (t *Trust) isRostered(site id.Site, identity id.Hash) bool {
 	r, _ := t.currentRoster()
