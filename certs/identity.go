@@ -3,10 +3,8 @@ package certs
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -216,14 +214,7 @@ func (i *Identity) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (
 }
 
 // CSR returns a certificate request for the key, as PEM. It has no name: the authority adds it.
-func (i *Identity) CSR() ([]byte, error) {
-	template := &x509.CertificateRequest{SignatureAlgorithm: x509.ECDSAWithSHA256}
-	der, err := x509.CreateCertificateRequest(rand.Reader, template, i.key)
-	if err != nil {
-		return nil, fmt.Errorf("make a certificate request: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
-}
+func (i *Identity) CSR() ([]byte, error) { return requestFor(i.key) }
 
 // certificate returns the chain for a TLS handshake, with the root: an agent finds it by its pin.
 // It is nil before enrolment.

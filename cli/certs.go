@@ -42,7 +42,8 @@ func certsCommand() *cobra.Command {
 		},
 	}
 	jsonFlag(cmd)
-	cmd.AddCommand(certsEncryptCommand(), certsDecryptCommand(), certsRosterCommand())
+	cmd.AddCommand(certsEncryptCommand(), certsDecryptCommand(), certsAuthorityCommand(),
+		certsRosterCommand())
 	return cmd
 }
 

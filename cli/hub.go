@@ -46,13 +46,18 @@ The root's key is encrypted under a passphrase: init asks for it in a terminal,
 or reads it from the file --root-passphrase. Without one the key is not
 encrypted. Nothing opens it again if the passphrase is lost.
 
+The root's key need not come to this computer at all: --request writes a request
+for the hub's issuing key, sealpost certs authority signs it where the root is,
+and init with --signed takes the signed file. The same renews the authority of
+an existing hub; restart the hub then.
+
 With --restore a new hub takes the place of a lost one: it has the name, the
 addresses, the sites and the queues of an export (sealpost hub export), and the
 sites connect to it by themselves. It needs the root's folder with its key.`
 
 func hubInitCommand() *cobra.Command {
 	var o hub.InitOptions
-	var passphraseFile string
+	var passphraseFile, request string
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up a hub in a folder", Long: hubInitHelp, Args: noArgs,
 		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host " +
@@ -61,6 +66,11 @@ func hubInitCommand() *cobra.Command {
 			"/media/root",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Dir = dirOf(cmd)
+			ask := &asker{cmd: cmd, file: passphraseFile, newFile: passphraseFile, optional: true}
+			o.Passphrases = ask.passphrases()
+			if request != "" {
+				return requestAuthority(cmd, o.Dir, request, o.Passphrases)
+			}
 			if made, err := config.LoadHub(config.HubFile(o.Dir)); err == nil {
 				o.Name = cmp.Or(o.Name, made.Name)
 			} else if o.Restore != "" {
@@ -72,8 +82,6 @@ func hubInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ask := &asker{cmd: cmd, file: passphraseFile, newFile: passphraseFile, optional: true}
-			o.Passphrases = ask.passphrases()
 			report, err := hub.Init(o)
 			if account != "" && errors.Is(err, fs.ErrPermission) {
 				return reason.Err("because-works-as", "why", err, "account", account,
@@ -98,6 +106,9 @@ func hubInitCommand() *cobra.Command {
 	f.StringVar(&o.Restore, "restore", "", "an export of a lost hub, whose place this one takes")
 	f.StringVar(&o.Roster, "roster", "", `"required" if the sites trust only those on the `+
 		`roster, which the root signs (sealpost certs roster); default "optional"`)
+	f.StringVar(&request, "request", "", "write a request for the issuing key to this file, "+
+		"and do nothing else")
+	f.StringVar(&o.Signed, "signed", "", "the signed request, from sealpost certs authority")
 	f.StringVar(&o.Suite, "suite", "",
 		`the network's encryption, "hybrid" (post-quantum) or "x25519"; `+
 			`fixed for ever (default "hybrid")`)
@@ -133,6 +144,11 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 			"free", reason.Size(r.DiskFree), "reserve", reason.Size(r.Reserve),
 			"usual", reason.Size(r.Usual)))
 	}
+	if r.RootDir == "" {
+		printf(w, "The root is on another computer. Compare the network's fingerprint with the "+
+			"one there. A hub\nthat runs already uses the new certificate after a restart.\n\n")
+		return printNext(cmd, r, port)
+	}
 	printf(w, "The root's key lies in %s. The hub does not need it:\n"+
 		"take that folder away and keep it where nobody can steal it. Whoever has it can make "+
 		"sites believe another hub.\n", r.RootDir)
@@ -144,13 +160,19 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 			filepath.Join(r.RootDir, "root.key"))
 	}
 	fmt.Fprintln(w)
+	return printNext(cmd, r, port)
+}
+
+// printNext prints the commands that follow init.
+func printNext(cmd *cobra.Command, r hub.InitReport, port string) error {
+	w := cmd.OutOrStdout()
 	printf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n", r.Dir,
 		port)
 	if r.Restored != nil {
-		_, err = printf(w, "then: sealpost hub sites --dir %s\n", r.Dir)
+		_, err := printf(w, "then: sealpost hub sites --dir %s\n", r.Dir)
 		return err
 	}
-	_, err = printf(w, "then: sealpost hub invite SITE --role send|receive|both --out "+
+	_, err := printf(w, "then: sealpost hub invite SITE --role send|receive|both --out "+
 		"SITE.join --dir %s\n", r.Dir)
 	return err
 }

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // outputs are the types that commands print with --json.
 var outputs = map[string][]any{
-	"hub init":          {hub.InitReport{}},
+	"hub init":          {hub.InitReport{}, authorityRequested{}},
 	"hub invite":        {invitationWritten{}},
 	"hub invitations":   {hub.InvitationsAnswer{}},
 	"hub join":          {remote.Joined{}},
@@ -83,6 +83,9 @@ var outputs = map[string][]any{
 	"agent restart":     {serviceChanged{}},
 	"agent doctor":      {findings{}},
 	"agent proof":       {agent.Proven{}},
+	"certs authority":   {authoritySigned{}},
+	"certs encrypt":     {keyRewritten{}},
+	"certs decrypt":     {keyRewritten{}},
 	"certs roster show": {statement.Roster{}},
 	"certs roster sign": {signedReport{}},
 	"certs encrypt":     {keyRewritten{}},

@@ -54,7 +54,10 @@ func (a *asker) newOne(path string) (text []byte, err error) {
 	case a.optional && filepath.Base(path) != "root.key":
 		return nil, nil
 	case a.newFile != "":
-		return certs.ReadPassphrase(a.newFile)
+		if text, err = certs.ReadPassphrase(a.newFile); err == nil {
+			a.known[path] = text
+		}
+		return text, err
 	case !a.hasTerminal() && a.optional:
 		return nil, nil
 	case !a.hasTerminal():

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -28,6 +29,7 @@ type InitOptions struct {
 	Suite   string   // hybrid or x25519; default hybrid
 	Roster  string   // optional or required; default optional
 	Restore string   // the file of an export, for a new hub in the place of a lost one
+	Signed  string   // the file of a signed chain, for an authority whose root is elsewhere
 	Now     time.Time
 	// of the root's key, old or new, and of the issuing authority's
 	Passphrases certs.Passphrases
@@ -36,7 +38,7 @@ type InitOptions struct {
 // InitReport lists the files that Init made and found.
 type InitReport struct {
 	Dir      string   `json:"dir"`
-	RootDir  string   `json:"root_dir"`
+	RootDir  string   `json:"root_dir"` // empty: the root is elsewhere
 	Network  id.Hash  `json:"network"`
 	Suite    string   `json:"suite"`
 	Listen   string   `json:"listen"`
@@ -85,6 +87,9 @@ func Init(o InitOptions) (InitReport, error) {
 		return InitReport{}, fmt.Errorf("hub init: %w", err)
 	}
 	r := InitReport{Dir: dir, RootDir: o.RootDir, Suite: c.Suite, Listen: c.Listen}
+	if o.Signed != "" {
+		r.RootDir = ""
+	}
 	var absent []string
 	for _, path := range r.files(stateOf(dir, c)) {
 		if exists(path) {
@@ -100,7 +105,7 @@ func Init(o InitOptions) (InitReport, error) {
 	if r.DiskFree, err = freeAt(o.Dir); err != nil {
 		return r, fmt.Errorf("hub init: %w", err)
 	}
-	if exists(filepath.Join(o.RootDir, rootKeyFile)) {
+	if o.Signed == "" && exists(filepath.Join(o.RootDir, rootKeyFile)) {
 		r.RootEncrypted, err = certs.IsEncrypted(filepath.Join(o.RootDir, rootKeyFile))
 		if err != nil {
 			return r, fmt.Errorf("hub init: %w", err)
@@ -173,6 +178,7 @@ func (o InitOptions) check(c config.Hub) error {
 	}
 	folders := []string{o.Dir, state}
 	switch _, err := Passphrases(c, o.Passphrases).OpenAuthority(state); {
+	case errors.Is(err, fs.ErrNotExist) && o.Signed != "":
 	case errors.Is(err, fs.ErrNotExist):
 		folders = append(folders, o.RootDir)
 	case err != nil:
@@ -210,7 +216,8 @@ func (o InitOptions) make(c config.Hub, old *restore, r *InitReport) error {
 	if err != nil {
 		return err
 	}
-	if !identity.HasChain() || !hasExactHosts(identity.Chain()[0], c.Hosts) {
+	if !identity.HasChain() || !hasExactHosts(identity.Chain()[0], c.Hosts) ||
+		!identity.Chain()[1].Equal(authority.Issuing()) {
 		if err := authority.IssueHub(identity, c.Name, c.Hosts, o.Now); err != nil {
 			return err
 		}
@@ -240,6 +247,17 @@ func (o InitOptions) make(c config.Hub, old *restore, r *InitReport) error {
 // authority opens the issuing authority, or makes it under the root. An existing authority does not
 // need the root, whose folder may be offline.
 func (o InitOptions) authority(state string, p certs.Passphrases) (*certs.Authority, error) {
+	if o.Signed != "" {
+		text, err := readSigned(o.Signed)
+		if err != nil {
+			return nil, err
+		}
+		a, err := p.PutAuthority(state, text, o.Now)
+		if err != nil {
+			return nil, reason.Err("signed-unusable", "path", o.Signed, "why", err)
+		}
+		return a, nil
+	}
 	a, err := p.OpenAuthority(state)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return a, err
@@ -255,6 +273,45 @@ func (o InitOptions) authority(state string, p certs.Passphrases) (*certs.Author
 		0o600)
 }
 
+// readSigned reads the file of a signed chain.
+func readSigned(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSigned))
+}
+
+// maxSigned limits the bytes of a signed chain: two certificates have about 1,300.
+const maxSigned = 32 << 10
+
+// Request is a request for the certificate of a hub's issuing authority.
+type Request struct {
+	PEM []byte
+	Key id.Hash // its fingerprint
+}
+
+// RequestAuthority returns the request of the hub in a folder, whose root is elsewhere. It makes a
+// missing issuing key, and nothing else.
+func RequestAuthority(dir string, ask certs.Passphrases) (r Request, err error) {
+	if file := config.OfOtherUse(dir, config.HubFile(dir)); file != "" {
+		return r, reason.Err("remote-folder-used", "dir", dir, "has", file)
+	}
+	c, err := config.LoadHub(config.HubFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		c, err = config.DefaultHub(), nil
+	}
+	if err != nil {
+		return r, err
+	}
+	if r.PEM, err = Passphrases(c, ask).RequestAuthority(stateOf(dir, c)); err != nil {
+		return r, err
+	}
+	r.Key, err = certs.KeyOfCSR(r.PEM)
+	return r, err
+}
+
 func stateOf(dir string, c config.Hub) string {
 	if filepath.IsAbs(c.State) {
 		return c.State
@@ -264,12 +321,15 @@ func stateOf(dir string, c config.Hub) string {
 
 // files returns the paths of all files that Init makes, in order.
 func (r InitReport) files(state string) []string {
-	return []string{
-		filepath.Join(r.RootDir, rootKeyFile), filepath.Join(r.RootDir, "root.pem"),
-		filepath.Join(state, "issuing.key"), filepath.Join(state, "issuing.pem"),
-		filepath.Join(state, keyFile), filepath.Join(state, chainFile),
-		config.HubFile(r.Dir),
+	var root []string
+	if r.RootDir != "" {
+		root = []string{filepath.Join(r.RootDir, rootKeyFile),
+			filepath.Join(r.RootDir, "root.pem")}
 	}
+	return append(root,
+		filepath.Join(state, issuingKeyFile), filepath.Join(state, "issuing.pem"),
+		filepath.Join(state, keyFile), filepath.Join(state, chainFile),
+		config.HubFile(r.Dir))
 }
 
 func exists(path string) bool {

@@ -96,6 +96,13 @@ func (r *restore) check(o InitOptions, state string) error {
 // rootCertificate returns the certificate of the root under which the hub is set up. It returns
 // fs.ErrNotExist if there is no authority and no root's key.
 func (o InitOptions) rootCertificate(state string) (*x509.Certificate, error) {
+	if o.Signed != "" {
+		text, err := readSigned(o.Signed)
+		if err != nil {
+			return nil, err
+		}
+		return certs.SignedRoot(text)
+	}
 	a, err := certs.ReadAuthority(state)
 	if err == nil {
 		return a.Root(), nil
