@@ -24,7 +24,9 @@ func (s *site) ontoSmallDisk() {
 	}
 	s.w.t.Cleanup(func() { must(s.w.t, unix.Unmount(state, unix.MNT_DETACH)) })
 	must(s.w.t, os.CopyFS(state, os.DirFS(state+".before")))
-	must(s.w.t, os.Chmod(state, 0o700))
+	for _, name := range []string{"sealed", "."} {
+		must(s.w.t, os.Chmod(filepath.Join(state, name), 0o700))
+	}
 	keys, err := filepath.Glob(filepath.Join(state, "*.*"))
 	must(s.w.t, err)
 	for _, key := range keys {

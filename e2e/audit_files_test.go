@@ -39,8 +39,8 @@ func (a *audit) checkTrays() {
 		if left, err := os.ReadDir(s.at("sending")); err != nil || len(left) > 0 {
 			a.problem("%s: %d folders are left in sending (%v)", s.name, len(left), err)
 		}
-		if _, err := os.Stat(s.at("state", "sealed")); err == nil {
-			a.problem("%s: sealed files are left", s.name)
+		if noted, err := os.ReadDir(s.at("state", "sealed")); err != nil || len(noted) > 0 {
+			a.problem("%s: %d uploads are noted (%v)", s.name, len(noted), err)
 		}
 		if n := s.sum("SELECT count(*) FROM segment"); n > 0 {
 			a.problem("%s: the progress of %d segments is left", s.name, n)

@@ -62,7 +62,7 @@ func TestTheAuditorSees(t *testing.T) {
 		{"a file in outbox", write(lab.at("outbox", "x"), "x"), "in outbox"},
 		{"a source that changed", func() { spoil(t, source) },
 			"does not lie unchanged in delivered"},
-		{"a sealed file", write(lab.at("state", "sealed"), "x"), "sealed files are left"},
+		{"the note of an upload", write(lab.at("state", "sealed", "x"), "x"), "uploads are noted"},
 		{"a name", write(atHub, "log: measurements.csv"), `the name "measurements.csv"`},
 		{"a name of a file", write(filepath.Join(w.hub.dir, "measurements.csv"), ""),
 			"as the name of"},

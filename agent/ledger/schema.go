@@ -338,8 +338,7 @@ CREATE TRIGGER IF NOT EXISTS origin_ends AFTER DELETE ON delivery BEGIN
 END;
 
 -- The progress of an envelope that is sealed and uploaded at the same time. Row 0 is its start, and
--- row n its first n segments: all their parts are durable at the hub. The rows of an envelope that
--- was given up stay until the hub has deleted its parts.
+-- row n its first n segments: all their parts are durable at the hub.
 CREATE TABLE IF NOT EXISTS segment (
   envelope_id TEXT    NOT NULL,
   number      INTEGER NOT NULL,

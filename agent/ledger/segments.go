@@ -60,16 +60,3 @@ func (tx *Tx) EndSeal(e id.Envelope, crcs []uint32, digest id.Hash) error {
 	return tx.exec("UPDATE message INDEXED BY message_envelope SET digest = ? "+
 		"WHERE envelope_id <> '' AND envelope_id = ?", digest, e)
 }
-
-// GivenUp lists envelopes that were given up, and whose parts the hub may still have.
-func (tx *Tx) GivenUp(limit int) (all []id.Envelope, err error) {
-	err = tx.rows("SELECT s.envelope_id FROM segment s WHERE number = 0 AND NOT EXISTS "+
-		"(SELECT 1 FROM envelope e WHERE e.envelope_id = s.envelope_id AND e.state = 'sealed') "+
-		"LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
-		var e id.Envelope
-		err := rows.Scan(&e)
-		all = append(all, e)
-		return err
-	})
-	return all, err
-}

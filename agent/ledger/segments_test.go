@@ -4,12 +4,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
-
-	"sealpost/internal/reason"
 )
 
-// The progress of an envelope survives a restart of the ledger. That of a given-up envelope stays
-// until its parts are deleted.
+// The progress of an envelope survives a restart of the ledger.
 func TestSegmentsOfAnEnvelope(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := open(t, path)
@@ -27,16 +24,6 @@ func TestSegmentsOfAnEnvelope(t *testing.T) {
 			}
 			if others, _ := tx.Segments(other); len(others) > 0 {
 				t.Errorf("the other one has %+v", others)
-			}
-			return err
-		})
-	}
-	givenUp := func(want int) {
-		t.Helper()
-		update(t, l, func(tx *Tx) error {
-			all, err := tx.GivenUp(10)
-			if len(all) != want || want > 0 && all[0] != e {
-				t.Errorf("given up are %v", all)
 			}
 			return err
 		})
@@ -60,10 +47,6 @@ func TestSegmentsOfAnEnvelope(t *testing.T) {
 		}
 		return err
 	})
-	givenUp(0)
-	update(t, l, func(tx *Tx) error { return tx.Drop(e, reason.Reason{}) })
-	givenUp(1)
 	update(t, l, func(tx *Tx) error { return tx.DropSegments(e, -1) })
-	givenUp(0)
 	expect()
 }

@@ -57,8 +57,8 @@ type Hub interface {
 	Events(ctx context.Context, in api.EventsRequest) (api.EventsAnswer, error)
 }
 
-// sealedFolder is the folder in the state folder in which earlier versions kept large envelopes.
-// They are sealed again.
+// sealedFolder is the folder in the state folder with an empty file for each envelope of which the
+// hub may have parts. It outlives the ledger. Earlier versions kept the ciphertext there.
 const sealedFolder = "sealed"
 
 // Outbox is the sending side of a site. Its trays find, claim and file; its desk seals and
@@ -73,8 +73,10 @@ type Outbox struct {
 	log    *slog.Logger
 	desk   *desk
 	memory *partMemory
-	secret []byte     // from which claims get their identity
-	state  beneath.ID // of the state folder, from which nothing is sent
+	// uploads without an envelope in the ledger, found at the start
+	orphans []id.Envelope
+	secret  []byte     // from which claims get their identity
+	state   beneath.ID // of the state folder, from which nothing is sent
 	// rows up to this one are of an older copy of the ledger: see endedBefore
 	older    int64
 	isOlder  bool      // the ledger was lost or is an older copy, as found at the start
@@ -102,8 +104,8 @@ func New(o Options) (*Outbox, error) {
 		return nil, err
 	}
 	defer state.Close()
-	if err := state.RemoveAll(sealedFolder); err != nil {
-		o.Log.Warn("sealed files of an earlier version stay until the next start", "error", err)
+	if err := state.MkdirAll(sealedFolder, 0o700); err != nil {
+		return nil, err
 	}
 	info, err := state.Info()
 	if err != nil {
@@ -138,7 +140,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 
 // start reconciles the ledger with the trays and the hub after the last run, and starts the work.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
-	if err := errors.Join(o.dropTrees(ctx, time.Now()), o.findOlder(ctx),
+	if err := errors.Join(o.tidy(ctx), o.dropTrees(ctx, time.Now()), o.findOlder(ctx),
 		o.adopt(ctx), o.adoptFailures(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}

@@ -232,6 +232,9 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 	if other {
 		poke(o.hubIsNew)
 	}
+	if s.Size > api.SmallSize {
+		o.unmark(s.ID)
+	}
 	poke(o.waits)
 	return nil
 }
@@ -244,47 +247,34 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 		wait = reason.New(reason.LostByHub)
 	}
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Drop(s.ID, wait)
+		return errors.Join(tx.Drop(s.ID, wait), tx.DropSegments(s.ID, -1))
 	}); err != nil {
 		return err
 	}
 	fault.Point("outbox-dropped")
 	if s.Size > api.SmallSize { // otherwise it has no parts
-		return o.abandon(ctx, s.ID)
+		o.abandon(ctx, s.ID)
 	}
 	return nil
 }
 
 // abandon deletes the parts of a given-up envelope at the hub. If it cannot, the next start tries
-// again, and the parts use space there until they expire. An error is the ledger's.
-func (o *Outbox) abandon(ctx context.Context, e id.Envelope) error {
+// again, and the parts use space there until they expire.
+func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 	bounded, cancel := context.WithTimeout(ctx, abandonTime)
 	defer cancel()
 	if err := o.hub.AbortUpload(bounded, e); err != nil && !errors.Is(err, api.ErrNotFound) {
 		o.log.Debug("its parts stay at the hub for now", "envelope", e, "error", err)
-		return nil
+		return
 	}
-	return o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.DropSegments(e, -1) })
-}
-
-// abandonAll deletes the parts of all given-up envelopes.
-func (o *Outbox) abandonAll(ctx context.Context) error {
-	var all []id.Envelope
-	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
-		all, err = tx.GivenUp(knownPage)
-		return err
-	})
-	for _, e := range all {
-		err = errors.Join(err, o.abandon(ctx, e))
-	}
-	return err
+	o.unmark(e)
 }
 
 // fail ends the messages of an envelope that no hub of this network will take.
 func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
 	o.log.Error("failed", "envelope", s.ID, "reason", why)
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		if err := tx.Drop(s.ID, why); err != nil {
+		if err := errors.Join(tx.Drop(s.ID, why), tx.DropSegments(s.ID, -1)); err != nil {
 			return err
 		}
 		for _, m := range s.messages {
@@ -299,7 +289,7 @@ func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
 	}
 	o.fileSoon()
 	if s.Size > api.SmallSize { // otherwise it has no parts
-		return o.abandon(ctx, s.ID)
+		o.abandon(ctx, s.ID)
 	}
 	return nil
 }

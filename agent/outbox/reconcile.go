@@ -3,11 +3,13 @@ package outbox
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -27,8 +29,8 @@ func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if err := o.abandonAll(ctx); err != nil {
-		return nil, err
+	for _, e := range o.orphans {
+		o.abandon(ctx, e)
 	}
 	return o.reconcile(ctx)
 }
@@ -222,4 +224,79 @@ func (o *Outbox) forgotten(ctx context.Context, s *sealed) error {
 		answers = append(answers, a)
 	}
 	return o.save(ctx, answers, func(*ledger.Tx) error { return nil })
+}
+
+// mark notes that the hub may have parts of an envelope.
+func (o *Outbox) mark(e id.Envelope) error {
+	dir, err := o.uploadsFolder()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	f, err := dir.Create(string(e), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	return err
+}
+
+// unmark notes that the hub has no parts of an envelope. If another program holds the file, the
+// next start removes it.
+func (o *Outbox) unmark(e id.Envelope) {
+	dir, err := o.uploadsFolder()
+	if err == nil {
+		defer dir.Close()
+		err = dir.Remove(string(e))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		o.log.Warn("the note of an upload stays until the next start", "envelope", e, "error", err)
+	}
+}
+
+// uploadsFolder opens the folder with the notes of uploads.
+func (o *Outbox) uploadsFolder() (*beneath.Dir, error) {
+	state, err := beneath.Open(o.cfg.State)
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	return state.Dir(sealedFolder)
+}
+
+// tidy finds the uploads that no envelope needs: they were given up, or the ledger was lost. It
+// frees the space of files of an earlier version, which are sealed again.
+func (o *Outbox) tidy(ctx context.Context) error {
+	dir, err := o.uploadsFolder()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Each(func(entries []fs.DirEntry) error {
+		for _, entry := range entries {
+			e := id.Envelope(entry.Name())
+			if info, err := entry.Info(); err == nil && info.Size() > 0 {
+				o.unmark(e)
+				if err := o.mark(e); err != nil {
+					return err
+				}
+			}
+			var row ledger.Envelope
+			err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+				row, err = tx.Envelope(e)
+				return err
+			})
+			if errors.Is(err, ledger.ErrNotFound) ||
+				err == nil && row.State != ledger.EnvelopeSealed {
+				o.orphans = append(o.orphans, e)
+				err = nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -215,6 +215,9 @@ func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 		digests, err = o.sealSmall(s, req)
 	}
 	fault.Point("outbox-sealing")
+	if err == nil && s.stream != nil {
+		err = o.mark(s.ID)
+	}
 	if err == nil {
 		err = from.unchanged(list)
 	}
@@ -228,6 +231,9 @@ func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 		from.close()
 	}
 	if err != nil {
+		if s.stream != nil {
+			o.unmark(s.ID) // it has no parts yet
+		}
 		s.free()
 		return nil, err
 	}

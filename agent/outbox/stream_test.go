@@ -189,8 +189,8 @@ func TestALargeFileIsSealedOnItsWay(t *testing.T) {
 	if row := s.last(); row.State != ledger.Published || row.Digest != digest {
 		t.Errorf("it is %s with the digest %s, sealed is %s", row.State, row.Digest, digest)
 	}
-	if left, err := os.ReadDir(filepath.Join(s.cfg.State, sealedFolder)); err == nil {
-		t.Errorf("sealed files: %v", left)
+	if left := s.noted(); len(left) > 0 {
+		t.Errorf("uploads are noted: %v", left)
 	}
 }
 
@@ -320,30 +320,28 @@ func TestSealedFilesOfAnEarlierVersion(t *testing.T) {
 	s.hub = hub
 	m := s.large(2*api.PartSize, 1)
 	old := ledger.Envelope{ID: id.Random128[id.Envelope](), Address: m.Address, Size: m.Source.Size,
-		CRC32C: []uint32{1, 2}, File: "sealed"}
+		CRC32C: []uint32{1, 2}, File: "its id"}
 	s.update(func(tx *ledger.Tx) error {
 		return tx.Seal(old, []ledger.SealedMessage{{Seq: m.Seq, UID: m.UID, Digest: "d"}}, m.State)
 	})
-	folder := filepath.Join(s.cfg.State, sealedFolder)
-	mkdir(t, folder)
-	testkit.Must(t, os.WriteFile(filepath.Join(folder, "sealed"), []byte("ciphertext"), 0o600))
-	if _, err := New(s.cfg); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the folder of sealed files stays: %v", err)
+	path := filepath.Join(s.cfg.State, sealedFolder, string(old.ID))
+	testkit.Must(t, os.WriteFile(path, []byte("ciphertext"), 0o600))
+	testkit.Must(t, s.tidy(t.Context()))
+	if info, err := os.Stat(path); err != nil || info.Size() > 0 || len(s.orphans) > 0 {
+		t.Errorf("its space is not freed: %v, %v, %v", info, err, s.orphans)
 	}
 	if left := s.found(old.ID); left != nil || s.state(m) != ledger.Taken {
 		t.Errorf("the message is %s", s.state(m))
 	}
 	next, err := s.send(t.Context(), *newJob(s.route(), []ledger.Outgoing{s.last()}))
 	if row := s.last(); err != nil || next.waiting || row.State != ledger.Published ||
-		row.Envelope == old.ID {
-		t.Errorf("it is %s in %s, %v", row.State, row.Envelope, err)
+		row.Envelope == old.ID || len(s.noted()) > 0 {
+		t.Errorf("it is %s in %s, %v, noted %v", row.State, row.Envelope, err, s.noted())
 	}
 }
 
-// The parts of a given-up envelope are deleted, also if the agent stops before it asks the hub.
+// The parts of a given-up envelope are deleted, also if the agent stops before it asks the hub, or
+// its ledger is lost.
 func TestPartsOfAGivenUpEnvelopeAreDeleted(t *testing.T) {
 	s := newSealer(t) // its hub does not answer
 	m := s.large(2*api.PartSize, 1)
@@ -351,18 +349,35 @@ func TestPartsOfAGivenUpEnvelopeAreDeleted(t *testing.T) {
 	testkit.Must(t, err)
 	testkit.Must(t, s.drop(t.Context(), out, "a test"))
 	out.free()
+	lost := id.Random128[id.Envelope]()
+	testkit.Must(t, s.Outbox.mark(lost))
 	hub := newFileHub(t)
-	hub.parts[out.ID] = map[int]uint32{0: 1}
+	hub.parts[out.ID], hub.parts[lost] = map[int]uint32{0: 1}, map[int]uint32{0: 1}
 	s.hub = hub
-	for range 2 {
-		testkit.Must(t, s.abandonAll(t.Context()))
-		if n := len(hub.parts[out.ID]); n > 0 {
-			t.Errorf("%d parts are left", n)
+	for range 2 { // as after a restart
+		s.orphans = nil
+		testkit.Must(t, s.tidy(t.Context()))
+		for _, e := range s.orphans {
+			s.abandon(t.Context(), e)
+		}
+		if len(hub.parts) > 0 || len(s.noted()) > 0 {
+			t.Errorf("left are %v, noted %v", hub.parts, s.noted())
 		}
 	}
-	if hub.calls != 1 {
+	if hub.calls != 2 {
 		t.Errorf("the hub was asked %d times", hub.calls)
 	}
+}
+
+// noted lists the uploads of which the hub may have parts.
+func (s *sealer) noted() (names []string) {
+	s.t.Helper()
+	all, err := os.ReadDir(filepath.Join(s.cfg.State, sealedFolder))
+	testkit.Must(s.t, err)
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // A large envelope has a buffer of its own, and all share the others. A request that is read after
