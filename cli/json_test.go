@@ -88,8 +88,6 @@ var outputs = map[string][]any{
 	"certs decrypt":     {keyRewritten{}},
 	"certs roster show": {statement.Roster{}},
 	"certs roster sign": {signedReport{}},
-	"certs encrypt":     {keyRewritten{}},
-	"certs decrypt":     {keyRewritten{}},
 	"certs":             {certificatesReport{}},
 	"send":              {sendReport{}},
 	"version":           {versionReport{}},

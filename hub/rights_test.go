@@ -81,8 +81,8 @@ var rights = map[access][]string{
 	viewer: {"/admins", "/audit", "/dead", "/holds", "/invitations", "/last-export", "/messages",
 		"/queues", "/roster", "/sites", "/status", "/usage"},
 	admin: {"/acknowledge", "/admit", "/bind", "/discard", "/export", "/hold", "/hold-one",
-		"/invite", "/quota", "/reload", "/remove", "/requeue", "/revoke", "/set-roster", "/unbind", "/unhold",
-		"/unhold-one"},
+		"/invite", "/quota", "/reload", "/remove", "/requeue", "/revoke", "/set-roster",
+		"/unbind", "/unhold", "/unhold-one"},
 	local: {"/invite-admin", "/profile", "/remove-admin"},
 }
 

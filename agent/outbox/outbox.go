@@ -57,8 +57,7 @@ type Hub interface {
 	Events(ctx context.Context, in api.EventsRequest) (api.EventsAnswer, error)
 }
 
-// sealedFolder is the folder in the state folder with an empty file for each envelope of which the
-// hub may have parts. It outlives the ledger. Earlier versions kept the ciphertext there.
+// sealedFolder has an empty file for each envelope of which the hub may have parts. It outlives the ledger. Earlier versions kept the ciphertext there.
 const sealedFolder = "sealed"
 
 // Outbox is the sending side of a site. Its trays find, claim and file; its desk seals and

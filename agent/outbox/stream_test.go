@@ -340,8 +340,7 @@ func TestSealedFilesOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// The parts of a given-up envelope are deleted, also if the agent stops before it asks the hub, or
-// its ledger is lost.
+// The parts of a given-up envelope are deleted, also after a stop or with a lost ledger.
 func TestPartsOfAGivenUpEnvelopeAreDeleted(t *testing.T) {
 	s := newSealer(t) // its hub does not answer
 	m := s.large(2*api.PartSize, 1)
