@@ -34,6 +34,7 @@ type JoinOptions struct {
 	// fingerprint behind its name, a user has compared that of the site.
 	Approve     []string
 	FirstNumber int64  // of a day's messages; 0: 1
+	SmallHello  bool   // small_hello of agent.toml
 	Version     string // of the program
 	Log         *slog.Logger
 	Now         func() time.Time // by which certificates are judged; default time.Now
@@ -153,6 +154,7 @@ func plan(o JoinOptions) (joinPlan, error) {
 	if inv.Roster != "" { // an invitation without it takes nothing back
 		p.cfg.Roster = inv.Roster
 	}
+	p.cfg.SmallHello = p.cfg.SmallHello || o.SmallHello
 	setTray(firstTray(&p.cfg), p.cfg.Site, o)
 	if err := config.CheckAgent(relative(p.cfg, dir)); err != nil {
 		return p, reason.Err("join-bad-value", "why", err)
@@ -335,6 +337,11 @@ func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.I
 		return reason.Err("join-not-the-hub", "hosts", inv.Hub, "why", err)
 	case errors.Is(err, certs.ErrNotValidNow):
 		return reason.Err("join-hub-not-now", "now", now, "why", err)
+	}
+	if !cfg.SmallHello && slices.ContainsFunc(cfg.Hub, func(address string) bool {
+		return stranger.DropsLarge(ctx, address, id.Hash(cfg.Network), err)
+	}) {
+		return reason.Err("join-large-dropped", "what", reason.New("large-hello-dropped"))
 	}
 	if r, ok := stranger.WhyRefused(err); ok {
 		return reason.Err("join-refused", "reason", r.Line(), "why", err)

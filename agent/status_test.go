@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sealpost/agent"
 	"sealpost/internal/testkit"
 )
 
@@ -124,6 +125,17 @@ func TestTheStatusNamesALargeHelloThatIsDropped(t *testing.T) {
 	lab := w.join("FL-LAB", "send")
 	lab.stop()
 	hub := testkit.Firewall(t, w.addr, func(c net.Conn) { c.Close() })
+	inv := w.invite("PA-LAB", "send")
+	inv.Hub = []string{hub}
+	join := agent.JoinOptions{Invitation: inv, Dir: t.TempDir(), Log: w.log("PA-LAB")}
+	if _, err := agent.Join(t.Context(), join); err == nil ||
+		!strings.Contains(err.Error(), "with --small-hello") {
+		t.Errorf("join says %v", err)
+	}
+	join.SmallHello = true
+	if _, err := agent.Join(t.Context(), join); err != nil {
+		t.Errorf("join with a small one: %v", err)
+	}
 	lab.set("hub", fmt.Sprintf("[%q]", hub))
 	lab.start()
 	eventually(t, "the trouble is named", func() bool {

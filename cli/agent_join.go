@@ -66,6 +66,8 @@ func agentJoinCommand() *cobra.Command {
 		"SITE.KIND in lower case: fl-lab.dat)")
 	f.StringSliceVar(&o.Approve, "approve", nil,
 		`the sites to which the route may lead, such as CA-RC,SF-RC; or "route"`)
+	f.BoolVar(&o.SmallHello, "small-hello", false, "set small_hello in agent.toml, for a firewall "+
+		"that drops the large first message of TLS")
 	countFlag(cmd, count{&first, 1, math.MaxInt32}, "first-number",
 		"the number of the first message of each day")
 	return cmd

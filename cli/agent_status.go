@@ -322,11 +322,26 @@ func (a answer) text() reason.Reason {
 	case a.outcome == "dead" && a.code == "requeued":
 		return reason.New("answer-requeued")
 	case a.outcome == "dead":
-		return reason.New("answer-dead", "code", a.code)
+		return reason.New("answer-dead", "code", deadWord(a.code))
 	case a.verified:
 		return reason.New("answer-verified")
 	}
 	return reason.New("answer-not-believed", "doubt", a.doubt)
+}
+
+// deadWord returns the word for the code of a death; the code itself, if it is of a newer hub.
+func deadWord(code string) reason.Reason {
+	switch code {
+	case "expired":
+		return reason.New("dead-expired")
+	case "max-attempts":
+		return reason.New("dead-max-attempts")
+	case "recipient-removed":
+		return reason.New("dead-recipient-removed")
+	case "lost-by-hub":
+		return reason.New("dead-lost-by-hub")
+	}
+	return reason.Text(code)
 }
 
 func printInbox(p *printer, s agent.Status) error {

@@ -105,3 +105,13 @@ func TestTheStatusGroupsNotes(t *testing.T) {
 		t.Errorf("of the only tray it says:\n%s", text)
 	}
 }
+
+// The code of a death is a word in each language.
+func TestADeathInGerman(t *testing.T) {
+	for code, want := range map[string]string{"expired": "aufgegeben(abgelaufen)",
+		"of-a-newer-hub": "aufgegeben(of-a-newer-hub)"} {
+		if got := (answer{outcome: "dead", code: code}).text().In(reason.German); got != want {
+			t.Errorf("of %s it says %q", code, got)
+		}
+	}
+}

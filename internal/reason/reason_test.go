@@ -40,6 +40,8 @@ func TestTemplates(t *testing.T) {
 		{"{sites:or}", "A", []any{"sites", []site{"A"}}},
 		{"{all:;}", "A; B", []any{"all", []string{"A", "B"}}},
 		{"so:\n  {all:n}", "so:\n  A\n  B", []any{"all", []string{"A", "B"}}},
+		{"{sites:takes|take} it", "A takes it", []any{"sites", []site{"A"}}},
+		{"{sites:takes|take} it", "A and B take it", []any{"sites", []site{"A", "B"}}},
 		{"{n:file is|files are} here", "1 file is here", []any{"n", 1}},
 		{"{n:file is|files are} here", "0 files are here", []any{"n", 0}},
 		{"{free} of {all}", "1.5 KiB of 5000.0 TiB",

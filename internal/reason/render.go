@@ -18,6 +18,7 @@ import (
 //	{name:;}          a list, joined by semicolons
 //	{name:n}          a list, one indented line for each element
 //	{name:file|files} a number and the noun that fits it: 1 file, 2 files
+//	{name:has|have}   a list, joined by and, and the verb that fits it
 //	{name?text}       text, if the argument is not empty; text may hold braces itself
 //
 // A list is joined by commas otherwise. Sizes, times and durations are written in words. Arguments
@@ -128,6 +129,12 @@ func isName(s string) bool {
 func (f filler) shape(value any, form string) string {
 	one, many, counts := strings.Cut(form, "|")
 	switch {
+	case counts && isList(value):
+		if list := f.shape(value, "and"); len(value.([]any)) == 1 {
+			return list + " " + one
+		} else {
+			return list + " " + many
+		}
 	case counts:
 		if number := f.show(value); number == "1" {
 			return "1 " + one
@@ -153,6 +160,11 @@ func (f filler) shape(value any, form string) string {
 		return f.join(value, ", ", " "+unitsOf[f.Language].or+" ")
 	}
 	return f.show(value)
+}
+
+func isList(value any) bool {
+	_, ok := value.([]any)
+	return ok
 }
 
 // join returns a list with separators; the last one may differ.
