@@ -73,8 +73,9 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 			brought, last = n, time.Now()
 			pause.Reset() // the line is bad and not dead: the next try may go at once
 		}
-		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
-		o.desk.refuse(s, s.refusal(err))
+		why := cmp.Or(s.refusal(err), o.whyStalled(ctx, s.ID, err, last))
+		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err, "reason", why)
+		o.desk.refuse(s, why)
 		if s.stream != nil && time.Since(last) > haltAfter {
 			s.stream.halt()
 		}
@@ -116,6 +117,25 @@ func (s *sealed) refusal(err error) reason.Reason {
 		return reason.Reason{}
 	}
 	return reason.New("hub-takes-later", "why", no)
+}
+
+// stalledAfter is the time without progress after which the line may drop all large packets.
+const stalledAfter = time.Minute
+
+// whyStalled returns the reason of an envelope without progress since a time. It is empty if the
+// hub answers no small request either: the link reports a broken line.
+func (o *Outbox) whyStalled(ctx context.Context, e id.Envelope, err error,
+	since time.Time) reason.Reason {
+	var answered *api.Error
+	if errors.As(err, &answered) || time.Since(since) < stalledAfter {
+		return reason.Reason{}
+	}
+	bounded, cancel := context.WithTimeout(ctx, abandonTime)
+	defer cancel()
+	if _, err := o.hub.Known(bounded, []id.Envelope{e}); err != nil {
+		return reason.Reason{}
+	}
+	return reason.New("upload-stalled", "since", since.Truncate(time.Second))
 }
 
 // overQuota returns the reason of an envelope that exceeds a quota of the hub.
