@@ -152,6 +152,17 @@ var holdTests = map[string]func(*room){
 			r.want(r.Unhold(r.ctx, letterTo(e, centre)), spool.ErrConflict)
 		}
 	},
+	"end and grow old where nothing else rests": func(r *room) {
+		held, _ := r.drop(centre)
+		spooled := r.clock.Now()
+		r.clock.Advance(time.Minute)
+		r.no(r.Hold(r.ctx, letterTo(held, centre), ""))
+		r.drop(centre)
+		r.check(r.queue(centre).Oldest.Equal(spooled), "the oldest is of %v", r.queue(centre).Oldest)
+		n, err := r.Kill(r.ctx, centre.Queue(), "removed")
+		r.no(err)
+		r.check(n == 2 && r.queue(centre).Waiting == 0, "%d ended: %+v", n, r.queue(centre))
+	},
 	"refuse mistakes": func(r *room) {
 		e, _ := r.drop(centre)
 		r.want(r.Hold(r.ctx, letterTo(e, second), ""), spool.ErrNotFound)
