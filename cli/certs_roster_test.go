@@ -11,6 +11,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/internal/id"
+	"sealpost/internal/spoken"
 	"sealpost/internal/testkit"
 	"sealpost/internal/visible"
 	"sealpost/statement"
@@ -123,7 +124,8 @@ func TestARosterFollowsTheLast(t *testing.T) {
 		first.Ends.Sub(first.Signed).Hours() != 30*24 {
 		t.Fatalf("signed %+v", first)
 	}
-	r.says("It is the first one.", "NEW", "FL-LAB", id.Grouped(print("a")))
+	r.says("It is the first one.", "NEW", "FL-LAB", id.Grouped(print("a")),
+		spoken.Words(id.Hash(print("a"))))
 
 	// Without a file it is the same for longer; a raised requirement stays.
 	second := r.sign("--required", "--valid-for", "10d")

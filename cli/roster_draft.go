@@ -19,6 +19,7 @@ import (
 	"sealpost/hub"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/spoken"
 	"sealpost/statement"
 )
 
@@ -253,34 +254,37 @@ func printReview(w io.Writer, v review) error {
 		printf(w, "The last one is roster %d, signed %s.\n", before.Number,
 			localTime(before.Signed))
 	}
-	t := newTable("CHANGE", "SITE", "ROLE", "FINGERPRINT")
+	t := newTable("CHANGE", "SITE", "ROLE", "FINGERPRINT", "WORDS")
+	line := func(change string, site id.Site, role string, identity id.Hash) {
+		t.add(change, site, role, fingerprint(identity), spoken.Words(identity))
+	}
 	same := 0
 	for _, s := range v.next.Sites {
 		switch old, ok := before.Find(s.Site); {
 		case !ok:
-			t.add("NEW", s.Site, s.Role, fingerprint(s.Identity))
+			line("NEW", s.Site, s.Role, s.Identity)
 		case old.Identity != s.Identity:
-			t.add("OTHER KEY", s.Site, s.Role, fingerprint(s.Identity))
-			t.add("  before", s.Site, old.Role, fingerprint(old.Identity))
+			line("OTHER KEY", s.Site, s.Role, s.Identity)
+			line("  before", s.Site, old.Role, old.Identity)
 		case old.Role != s.Role:
-			t.add("ROLE, before "+old.Role, s.Site, s.Role, fingerprint(s.Identity))
+			line("ROLE, before "+old.Role, s.Site, s.Role, s.Identity)
 		default:
 			same++
 		}
 	}
 	for _, s := range before.Sites {
 		if _, ok := v.next.Find(s.Site); !ok {
-			t.add("GONE", s.Site, s.Role, fingerprint(s.Identity))
+			line("GONE", s.Site, s.Role, s.Identity)
 		}
 	}
 	for _, k := range v.next.Distrusted {
 		if !before.Distrusts(k.Identity) {
-			t.add("DISTRUSTED", k.Site, "", fingerprint(k.Identity))
+			line("DISTRUSTED", k.Site, "", k.Identity)
 		}
 	}
 	for _, k := range before.Distrusted {
 		if !v.next.Distrusts(k.Identity) {
-			t.add("TRUSTED AGAIN", k.Site, "", fingerprint(k.Identity))
+			line("TRUSTED AGAIN", k.Site, "", k.Identity)
 		}
 	}
 	fmt.Fprintln(w)
