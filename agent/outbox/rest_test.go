@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
@@ -40,6 +41,7 @@ func newSealer(t testing.TB) *sealer {
 		}
 	})
 	o, err := New(Options{Site: "FL-LAB", Network: identity.network, State: state, Ledger: l,
+		Trust:    &trust.Trust{Ledger: l},
 		Identity: identity.Identity, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox",
 			Address: id.Address{RoutingKey: "fl-lab.dat"}, Kind: "DAT", FirstNumber: 1}},

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sealpost/agent/trust"
 	"sealpost/hub/api"
 	"sealpost/internal/freeport"
 	"sealpost/internal/id"
@@ -41,7 +42,7 @@ func TestTheHubIsGoneForAWeek(t *testing.T) {
 		log := &tries{Handler: slog.DiscardHandler}
 		client := api.NewClient(api.ClientOptions{Hubs: []string{closed},
 			TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})
-		o := &Outbox{log: slog.New(enabled{log}), hub: client}
+		o := &Outbox{log: slog.New(enabled{log}), hub: client, trust: &trust.Trust{}}
 		o.desk = newDesk(o)
 		close(o.desk.ended)
 		s := &sealed{content: bytes.NewBufferString("ciphertext")}
