@@ -57,7 +57,8 @@ type Hub interface {
 	Events(ctx context.Context, in api.EventsRequest) (api.EventsAnswer, error)
 }
 
-// sealedFolder has an empty file for each envelope of which the hub may have parts. It outlives the ledger. Earlier versions kept the ciphertext there.
+// sealedFolder is a folder in the state folder. An empty file in it has the id of each envelope of
+// which the hub may have parts. It outlives the ledger. Earlier versions kept the ciphertext there.
 const sealedFolder = "sealed"
 
 // Outbox is the sending side of a site. Its trays find, claim and file; its desk seals and

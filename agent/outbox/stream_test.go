@@ -340,7 +340,8 @@ func TestSealedFilesOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// The parts of a given-up envelope are deleted, also after a stop or with a lost ledger.
+// The parts of a given-up envelope are deleted. The agent may stop before it asks the hub, or lose
+// its ledger.
 func TestPartsOfAGivenUpEnvelopeAreDeleted(t *testing.T) {
 	s := newSealer(t) // its hub does not answer
 	m := s.large(2*api.PartSize, 1)
