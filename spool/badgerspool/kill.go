@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -213,6 +214,9 @@ func (s *Spool) killStep(ctx context.Context, places []place, k killing) (int, e
 	c.apply = func(g *group) error {
 		for _, p := range places {
 			old, err := p.end.begin(g)
+			if errors.Is(err, spool.ErrNotFound) {
+				continue // final, and forgotten meanwhile
+			}
 			if err != nil {
 				return err
 			}
