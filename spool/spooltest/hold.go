@@ -158,7 +158,8 @@ var holdTests = map[string]func(*room){
 		r.clock.Advance(time.Minute)
 		r.no(r.Hold(r.ctx, letterTo(held, centre), ""))
 		r.drop(centre)
-		r.check(r.queue(centre).Oldest.Equal(spooled), "the oldest is of %v", r.queue(centre).Oldest)
+		r.check(r.queue(centre).Oldest.Equal(spooled), "the oldest is of %v",
+			r.queue(centre).Oldest)
 		n, err := r.Kill(r.ctx, centre.Queue(), "removed")
 		r.no(err)
 		r.check(n == 2 && r.queue(centre).Waiting == 0, "%d ended: %+v", n, r.queue(centre))
