@@ -200,6 +200,8 @@ func childSettle(s *Spool, queue string) {
 				}
 			} else if err = settleOne(context.Background(), s, d); err == nil {
 				fmt.Println("settled", d.Envelope, d.Queue)
+			} else if errors.Is(err, spool.ErrNotFound) {
+				err = nil // it died meanwhile, and was forgotten
 			}
 			if err != nil {
 				fmt.Println("failed", err)

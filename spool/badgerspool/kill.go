@@ -132,9 +132,6 @@ func (s *Spool) killQueue(ctx context.Context, q *storedQueue, k killing) (kille
 		orders = orders[1:] // only those that were released
 	}
 	for _, o := range orders {
-		if f, _ := q.load(); o == queue.ByTime && f.released == 0 {
-			continue
-		}
 		for _, at := range q.Waiting(o) {
 			if k.sender != "" && at.From != k.sender {
 				continue

@@ -120,12 +120,13 @@ func (q *Queue) Senders() []id.Site {
 }
 
 // Waiting returns a place for each sender with a delivery that may wait in an order. Before it none
-// does. It may lag behind by one commit. A lane does not know whether it has one on hold.
+// does. It may lag behind by one commit.
 func (q *Queue) Waiting(o Order) (places []Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, l := range q.lanes {
-		if at := l.line(o).floor(); o == ByTime || at.Seq <= l.last {
+		if at := l.line(o).floor(); o == ByTime && l.mayRest() || o == BySequence &&
+			at.Seq <= l.last {
 			places = append(places, at)
 		}
 	}
