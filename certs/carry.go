@@ -68,7 +68,8 @@ func SignedRoot(chainPEM []byte) (*x509.Certificate, error) {
 }
 
 // PutAuthority stores the signed chain of the issuing key in the hub's state folder. It refuses one
-// of another key or network, one that is not valid now, and one that ends before the present one.
+// of another key or network, one that is not valid now, and one that ends no later than the present
+// one, unless it is that one.
 func (p Passphrases) PutAuthority(stateDir string, chainPEM []byte,
 	now time.Time) (*Authority, error) {
 	chain, err := parseChain(chainPEM, 2)
@@ -96,7 +97,7 @@ func (p Passphrases) PutAuthority(stateDir string, chainPEM []byte,
 	case old.Network() != a.Network():
 		return nil, reason.Err("signed-other-network", "has", a.Network()[:16],
 			"own", old.Network()[:16])
-	case old.cert.NotAfter.After(a.cert.NotAfter):
+	case !old.cert.Equal(a.cert) && !a.cert.NotAfter.After(old.cert.NotAfter):
 		return nil, reason.Err("signed-older", "until", a.cert.NotAfter,
 			"present", old.cert.NotAfter)
 	}

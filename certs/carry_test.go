@@ -72,7 +72,7 @@ func TestAnAuthorityByCarriedFiles(t *testing.T) {
 		says  string
 	}{
 		"another network": {sign(other, future), future, "of another network"},
-		"an older one":    {sign(root, future.AddDate(0, 0, -9)), future, "it ends before"},
+		"an older one":    {sign(root, future.AddDate(0, 0, -9)), future, "it ends no later than"},
 		"not valid yet":   {sign(root, future), now, "certificate not valid at this time"},
 		"expired":         {sign(root, now), future.AddDate(30, 0, 0), "certificate not valid"},
 		"no chain":        {[]byte("nothing"), future, "want PEM"},

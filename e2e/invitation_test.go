@@ -130,12 +130,12 @@ func TestCommandsSayWhatToDo(t *testing.T) {
 		{"no hub there", []string{"hub", "run", "--dir", nowhere}, 1, "sealpost hub init"},
 		{"no agent there", []string{"agent", "run", "--dir", nowhere}, 1, "sealpost agent join"},
 		{"a second hub", []string{"hub", "run", "--dir", w.hub.dir}, 1, "already"},
-		{"an unknown queue", []string{"hub", "bind", "xx_queue", "a.b", "--dir", w.hub.dir}, 1,
+		{"an unknown queue", []string{"hub", "bind", "xx_queue", "a.b", "--dir", w.hub.dir}, 2,
 			"xx_queue"},
 		{"a bad site", []string{"hub", "invite", "fl lab", "--role", "send", "--out",
 			filepath.Join(w.dir, "x"), "--dir", w.hub.dir}, 2, "fl lab"},
 		{"a bad role", []string{"hub", "invite", "FL-LAB", "--role", "sending", "--out",
-			filepath.Join(w.dir, "x"), "--dir", w.hub.dir}, 1, "send"},
+			filepath.Join(w.dir, "x"), "--dir", w.hub.dir}, 2, "send"},
 	} {
 		stdout, stderr, code := run(t, c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) {

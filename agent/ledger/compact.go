@@ -31,7 +31,10 @@ func compacted(path string) error {
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if info, err := os.Stat(path); err != nil || info.Size() < compactLeast {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // it is new
+	case err != nil || info.Size() < compactLeast:
 		return err
 	}
 	made, err := copyCompact(path, temp)

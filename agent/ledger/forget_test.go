@@ -290,6 +290,9 @@ func TestForgottenSpaceIsGivenBack(t *testing.T) {
 				makeEarlier(t, path)
 				l = open(t, path)
 			}
+			if err := l.NotCompact(); err != nil {
+				t.Fatalf("a new one: %v", err)
+			}
 			kept := taken(t, l, "kept")
 			for range 1000 {
 				fill(t, l)
