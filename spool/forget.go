@@ -9,9 +9,10 @@ import (
 // Retention selects the records that Forget deletes. They are those of envelopes whose last event
 // is older than Before, and all events before that one.
 //
-// A site needs an event until it calls Events with a cursor from there on. An event that is needed
-// stays, with the records of its envelope, and so does an envelope with a dead letter. All later
-// events of the same site stay behind it. An envelope that waits stays, and its old events go.
+// A site needs an event until it calls Events with a cursor from there on. A restart may lose this
+// cursor, as Spool.Events says. An event that is needed stays, with the records of its envelope,
+// and so does an envelope with a dead letter. All later events of the same site stay behind it. An
+// envelope that waits stays, and its old events go.
 type Retention struct {
 	Before time.Time
 	// IsGone reports whether a site will call Events no more, so that it needs no event. Nil: none

@@ -151,7 +151,8 @@ type Spool interface {
 	// next. It returns at least one event if there is any, and otherwise at most maxBytes of them.
 	// It waits like Lease. Sequences have no gaps and survive restarts. A cursor from the future is
 	// ErrInvalid: it belongs to another incarnation. A call says that its site needs no event up to
-	// the cursor any more. Events that were forgotten are passed over.
+	// the cursor any more. That is durable after the site's next event, or after a Forget; an
+	// earlier restart may lose it until the next call. Events that were forgotten are passed over.
 	Events(ctx context.Context, site id.Site, after Cursor, maxBytes int) ([]Event, Cursor, error)
 
 	// Find returns records of messages, newest first, a page of at most max after the cursor. The

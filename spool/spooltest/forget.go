@@ -133,11 +133,19 @@ var forgetTests = map[string]func(*room){
 		es := r.events(lab, 0)
 		r.check(len(es) == 1 && es[0].Sequence == 4, "the next events are %+v", es)
 	},
-	"remembers the cursor of a site": func(r *room) {
-		e, p := r.drop(centre)
-		r.no(r.settleDirectly(e, p, centre))
+	"remembers the cursor of a site after a call, and after its next event": func(r *room) {
+		for range 2 {
+			e, p := r.drop(centre)
+			r.no(r.settleDirectly(e, p, centre))
+		}
 		r.acknowledge(lab, 1)
 		r.forgets(0, 0)
+		r.restart()
+		r.clock.Advance(time.Minute)
+		r.forgets(1, 1)
+		r.acknowledge(lab, 2)
+		e, p := r.drop(centre)
+		r.no(r.settleDirectly(e, p, centre))
 		r.restart()
 		r.clock.Advance(time.Minute)
 		r.forgets(1, 1)

@@ -25,6 +25,7 @@ type model struct {
 	forgotten []*modelEnvelope
 	old       map[id.Site]int  // events of it that were forgotten
 	read      map[id.Site]int  // events that it has read
+	noted     map[id.Site]int  // of these, the ones that a restart knows of
 	turns     map[string]turns // by queue
 }
 
@@ -329,6 +330,7 @@ func (m *model) finish(p place, r spool.Result) {
 }
 
 func (m *model) tell(p place, result string) {
+	m.noted[p.e.Sender] = m.read[p.e.Sender]
 	m.events[p.e.Sender] = append(m.events[p.e.Sender],
 		modelEvent{fmt.Sprintf("%s %s %s", p.e.ID, p.d.target.Site, result), p.e, m.clock.Now()})
 }

@@ -43,6 +43,7 @@ func checkModel(t *testing.T, open Factory) {
 			calls:  make(map[string]*modelCall),
 			events: make(map[id.Site][]modelEvent), turns: make(map[string]turns),
 			old: make(map[id.Site]int), read: make(map[id.Site]int),
+			noted: make(map[id.Site]int),
 		}}
 		r.reporter = t
 		defer func() { r.reporter = r.tb }()
@@ -504,6 +505,7 @@ func (s *story) forget(t *rapid.T) {
 	for n := range 2 {
 		site := s.site("LAB", n+1)
 		read := s.read[site]
+		s.noted[site] = read
 		if site == done {
 			read = len(s.events[site])
 		}
@@ -642,9 +644,16 @@ func (s *story) wait(t *rapid.T) {
 	s.clock.Advance(time.Duration(rapid.IntRange(1, 15).Draw(t, "minutes")) * time.Minute)
 }
 
+// restart opens the store again. A site asks again from a cursor that the store may have lost.
 func (s *story) restart(*rapid.T) {
 	s.room.restart()
 	s.room.limit(s.quotas)
+	for n := range 2 {
+		site := s.site("LAB", n+1)
+		if s.noted[site] < s.read[site] && s.old[site] < len(s.events[site]) {
+			s.room.acknowledge(site, spool.Cursor(s.read[site]))
+		}
+	}
 	s.endLeases("")
 	for _, p := range s.deliveries() {
 		p.d.hurried = false
