@@ -238,8 +238,8 @@ type Known struct {
 	Held      []Held   // the others that were released with a code
 }
 
-// Held is a delivery that is not final. Its recipient has released it and not settled it since, or
-// it is on hold.
+// Held is a delivery that is not final. Its recipient has released it since it was published or
+// requeued, or it is on hold.
 type Held struct {
 	Recipient id.Site `json:"recipient"`
 	Code      string  `json:"code"`              // of the last release, or CodeOnHold

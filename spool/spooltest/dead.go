@@ -97,7 +97,7 @@ var deadTests = map[string]func(*room){
 		e, content := large(onePart, centre)
 		r.staged(e, content)
 		p := r.publish(e)
-		r.release(r.lease(centre, 1)[0], spool.Nack{Delay: time.Hour})
+		r.release(r.lease(centre, 1)[0], spool.Nack{Code: "disk-full", Delay: time.Hour})
 		r.kill(centre)
 		r.idle(centre)
 		r.holds(spool.Usage{}, onePart)
@@ -109,8 +109,8 @@ var deadTests = map[string]func(*room){
 		}
 		r.holds(spool.Usage{Bytes: onePart, Envelopes: 1, Messages: 1}, onePart)
 		k := r.known(lab, e.ID)
-		r.check(k.State == spool.StateWaiting && len(k.Results) == 0 && k.Published == p,
-			"known is %+v", k)
+		r.check(k.State == spool.StateWaiting && len(k.Results)+len(k.Held) == 0 &&
+			k.Published == p, "known is %+v", k)
 		d := r.lease(centre, 1)[0]
 		r.check(d.Envelope == e.ID && d.Attempts == 0, "leased %+v", d)
 		r.check(string(r.read(d.DeliveryID, 0)) == string(content), "its content is another")

@@ -361,7 +361,7 @@ func (m *model) forget(site id.Site, before time.Time, read int) (isUnread bool)
 
 // requeue makes a dead letter wait again.
 func (m *model) requeue(p place) {
-	p.d.result, p.d.isKept, p.d.hurried = nil, false, false
+	p.d.result, p.d.isKept, p.d.hurried, p.d.code = nil, false, false, ""
 	p.d.due, p.d.attempts, p.d.requeued = m.clock.Now(), 0, m.clock.Now()
 	m.tell(p, "")
 }
