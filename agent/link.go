@@ -73,7 +73,7 @@ func hostsOf(addresses []string) []string {
 // api.ErrHeld if another agent of the site has started after this one.
 func (a *Agent) keepLink(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: helloEvery}
-	uploaded := false
+	uploaded, isFirst := false, true
 	for {
 		a.watchRoster()
 		a.witnessReceipt(ctx)
@@ -95,6 +95,10 @@ func (a *Agent) keepLink(ctx context.Context) error {
 		}
 		pause.Reset()
 		a.size = sizeTrouble{}
+		if isFirst { // the second one displaces an older agent
+			isFirst = false
+			continue
+		}
 		a.sleep(ctx, helloEvery)
 	}
 }

@@ -30,7 +30,8 @@ var (
 var operations = withAdminCalls(map[string]operation{
 	"GET " + api.PathHello: {summary: "The identity of the hub, and the site of the caller. " +
 		"An agent adds its role and session as a query, so that both sides learn of a different " +
-		"role and of a second agent.",
+		"role and of a second agent. With the query heard it names the start_id of the newest " +
+		"answer to its session: before that, it displaces no other agent.",
 		out: api.Hello{}},
 	"GET " + api.PathRoster: {summary: "The newest roster that the hub has, as the root has " +
 		"signed it.", out: api.RosterAnswer{}, codes: []api.Code{api.CodeNotFound}},

@@ -49,10 +49,18 @@ type session struct {
 	first, last time.Time
 	told        bool // of the other agent
 	held        int  // how often it was told to stop for a newer one
+	runs        bool // it has had an answer, so no late hello of an ended agent counts
 }
 
-// stops reports whether a session was told to stop, and has sent no hello since.
-func (s session) stops() bool { return s.held == 1 }
+// greeting is one hello of an agent.
+type greeting struct {
+	session    id.Session // empty: no agent
+	isAnswered bool       // it has the answer to an earlier one, of this start of the hub
+	role, from string
+}
+
+// counts reports whether an agent runs, as far as known. It was not told to stop, or it goes on.
+func (s session) counts() bool { return s.runs && s.held != 1 }
 
 func newPresence() *presence { return &presence{by: map[id.Site]*present{}} }
 
@@ -92,26 +100,22 @@ func (p *presence) of(site id.Site) *present {
 // isNew reports whether this agent learns of it for the first time, and isOlder whether the other
 // one has started after it. An agent that ended before this one began does not count: the older of
 // two successive agents sends no more hello. Neither does one that was told to stop, unless it goes
-// on.
-func (p *presence) hello(site id.Site, of id.Session, role, from string,
+// on. The first hello of an agent that has ended can be late; so an agent counts after its second
+// one, and in the order of the first ones.
+func (p *presence) hello(site id.Site, g greeting,
 	now time.Time) (other *api.Copy, isNew, isOlder bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.of(site)
-	if role == config.RoleSend || role == config.RoleReceive || role == config.RoleBoth {
-		s.role = role
+	if g.role == config.RoleSend || g.role == config.RoleReceive || g.role == config.RoleBoth {
+		s.role = g.role
 	}
-	if of == "" {
+	if g.session == "" {
 		return nil, false, false
 	}
-	i := slices.IndexFunc(s.sessions, func(o session) bool { return o.id == of })
-	if i < 0 {
-		s.sessions = append(s.sessions, session{id: of, first: now})
-		s.sessions = s.sessions[max(0, len(s.sessions)-maxSessions):]
-		i = len(s.sessions) - 1
-	}
+	i := s.place(g, now)
 	own := &s.sessions[i]
-	own.from, own.last = from, now
+	own.from, own.last, own.runs = g.from, now, own.runs || g.isAnswered
 	newer := present{sessions: s.sessions[i+1:]}
 	if isOlder = newer.other(*own, now) != nil; isOlder {
 		own.held++
@@ -122,10 +126,25 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string,
 	return other, isNew, isOlder
 }
 
+// place returns the index of a session in the order of first hellos. An unknown one with an answer
+// was dropped for newer ones.
+func (s *present) place(g greeting, now time.Time) int {
+	i := slices.IndexFunc(s.sessions, func(o session) bool { return o.id == g.session })
+	if i >= 0 {
+		return i
+	}
+	s.sessions = s.sessions[max(0, len(s.sessions)+1-maxSessions):]
+	if i = len(s.sessions); g.isAnswered {
+		i = 0
+	}
+	s.sessions = slices.Insert(s.sessions, i, session{id: g.session, first: now})
+	return i
+}
+
 // other returns another agent whose time of running overlaps with that of own, and that still runs.
 func (s *present) other(own session, now time.Time) *api.Copy {
 	for _, o := range s.sessions {
-		if o.id != own.id && !o.stops() && o.last.After(own.first) && own.last.After(o.first) &&
+		if o.id != own.id && o.counts() && o.last.After(own.first) && own.last.After(o.first) &&
 			now.Sub(o.last) < copyTime {
 			return &api.Copy{From: o.from, Since: o.first.UTC()}
 		}
@@ -152,7 +171,7 @@ func (p *presence) copies(site id.Site, now time.Time) (from []string) {
 		return nil
 	}
 	for _, o := range s.sessions {
-		if !o.stops() && now.Sub(o.last) < copyTime && s.other(o, now) != nil {
+		if o.counts() && now.Sub(o.last) < copyTime && s.other(o, now) != nil {
 			from = append(from, o.from)
 		}
 	}
@@ -281,8 +300,9 @@ func (c *call) hello() error {
 	}
 	h.present.seen(s.Name, c.r.UserAgent(), h.now())
 	var isNew, isOlder bool
-	hello.Copy, isNew, isOlder = h.present.hello(s.Name, session, asks.Get(api.QueryRole),
-		linkOf(c.r.Context()).from.String(), h.now())
+	hello.Copy, isNew, isOlder = h.present.hello(s.Name, greeting{session: session,
+		isAnswered: asks.Get(api.QueryHeard) == h.startID, role: asks.Get(api.QueryRole),
+		from: linkOf(c.r.Context()).from.String()}, h.now())
 	if isNew {
 		c.log.Warn("two agents of one site run", "site", s.Name, "one", linkOf(c.r.Context()).from,
 			"other", hello.Copy.From)

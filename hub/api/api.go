@@ -153,7 +153,9 @@ func (h Hello) Role() string {
 const (
 	QueryRole    = "role"    // send, receive or both
 	QuerySession = "session" // of this start of the agent
-	QueryAudit   = "audit"   // number of the newest audit block that it knows; 0: none
+	// QueryHeard is the StartID in the newest answer of the session to hello; empty: none.
+	QueryHeard = "heard"
+	QueryAudit = "audit" // number of the newest audit block that it knows; 0: none
 	// QueryReceiptAudit is the number of the audit block of a SettleAnswer; 0: none.
 	QueryReceiptAudit = "audit_receipt"
 )

@@ -22,6 +22,9 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	path := PathHello
 	if c.options.Session != "" {
 		query := url.Values{QueryRole: {c.options.Role}, QuerySession: {string(c.options.Session)}}
+		if heard := c.heard.Load(); heard != nil {
+			query.Set(QueryHeard, *heard)
+		}
 		if c.options.Audit != nil {
 			newest, receipt := c.options.Audit()
 			query.Set(QueryAudit, strconv.FormatUint(newest, 10))
@@ -32,6 +35,7 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	if err := c.json(ctx, request{method: http.MethodGet, path: path}, nil, &h); err != nil {
 		return Hello{}, fmt.Errorf("hello: %w", err)
 	}
+	c.heard.Store(&h.StartID)
 	if c.options.Site != "" && h.Site != c.options.Site {
 		return Hello{},
 			fmt.Errorf("hello: %w", &OtherSiteError{Taken: h.Site, Site: c.options.Site})

@@ -61,7 +61,8 @@ var ErrAnswer = errors.New("the answer is not the hub's")
 type Client struct {
 	options ClientOptions
 	http    *http.Client
-	current atomic.Int32 // index into Hubs of the address that answered last
+	current atomic.Int32           // index into Hubs of the address that answered last
+	heard   atomic.Pointer[string] // the value of QueryHeard; nil: none
 }
 
 // NewClient returns a client. It opens no connection yet.
