@@ -164,7 +164,7 @@ func TestATrickleIsCutOff(t *testing.T) {
 		envelope := id.Random128[id.Envelope]()
 		b.hub.uploads.put("FL-LAB", envelope, upload{staging: swallowing{}, size: 60_000})
 		for _, request := range []string{"POST " + api.PathResolve, "PUT " + api.PathUploads + "/" +
-			string(envelope) + "/0"} {
+			string(envelope) + "/0?" + api.QueryCRC32C + "=0"} {
 			c := b.dial(t)
 			defer c.Close()
 			heard := make(chan []byte, 1)
