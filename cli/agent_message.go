@@ -194,10 +194,11 @@ func sitesOf(m agent.SentMessage) (sites []id.Site) {
 
 func agentRecallCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "recall MESSAGE", Short: "Take back a message before anything of it is sent",
-		Long: "Take back a message, by its message id or uid, as long as nothing of it was\n" +
-			"sent: while it waits for an approval, for a centre to join, or for the tray's\n" +
-			"hold. It goes to failed/, and nobody gets it.",
+		Use: "recall MESSAGE", Short: "Take back a message before the hub has all of it",
+		Long: "Take back a message, by its message id or uid: while it waits for an approval,\n" +
+			"for a centre to join, or for the tray's hold, and a file or folder of more than\n" +
+			"1 MiB until all of it is uploaded. The hub deletes the parts that it has, and\n" +
+			"gives out none of them. It goes to failed/, and nobody gets it.",
 		Args: wantArgs("MESSAGE"), Example: "  sealpost agent recall FL-LAB_DAT_20251008_001",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return askDone(cmd, agent.PathRecall, agent.MessageRequest{Message: args[0]})

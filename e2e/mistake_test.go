@@ -64,14 +64,23 @@ func TestWhatIsHeldCanBeRecalled(t *testing.T) {
 	w.Audit()
 }
 
-// A sealed file is on its way, also while the hub is gone: it cannot be recalled, and arrives.
+// A small sealed file is on its way, also while the hub is gone: it cannot be recalled. A large one
+// can until the hub has all of it.
 func TestWhatIsSealedCannotBeRecalled(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	lab.Drop("before.csv", smallFile)
 	centre.Expect(lab, "before.csv")
 	w.hub.Stop()
-	d := lab.Drop("too late.csv", largeFile)
+	large := lab.Drop("in time.csv", hugeFile)
+	large.fate = recalled
+	eventually(t, "it is begun", func() bool { return lab.state(large.name) == "sealed" },
+		lab.statusText)
+	if out := sealpost(t, "agent", "recall", lab.messageOf(large.name), "--dir",
+		lab.dir); !strings.Contains(out, "is recalled") {
+		t.Errorf("it says %q", out)
+	}
+	d := lab.Drop("too late.csv", smallFile)
 	eventually(t, "it is sealed", func() bool { return lab.state(d.name) == "sealed" },
 		lab.statusText)
 	if _, errs, code := run(t, "agent", "recall", lab.messageOf(d.name), "--dir",

@@ -16,14 +16,19 @@ type Segment struct {
 }
 
 // AddSegment records that a segment is durable at the hub. Number 0 marks the envelope as one that
-// is sealed on its way to the hub.
+// is sealed on its way to the hub. It returns ErrNotFound if the envelope was dropped.
 func (tx *Tx) AddSegment(e id.Envelope, s Segment) error {
 	crcs, err := json.Marshal(s.CRC32C)
 	if err != nil {
 		return err
 	}
-	return tx.exec("INSERT OR REPLACE INTO segment (envelope_id, number, checkpoint, crc32c) "+
-		"VALUES (?,?,?,?)", e, s.Number, s.Checkpoint, string(crcs))
+	n, err := tx.change("INSERT OR REPLACE INTO segment (envelope_id, number, checkpoint, crc32c) "+
+		"SELECT envelope_id, ?, ?, ? FROM envelope WHERE envelope_id = ? AND state = 'sealed'",
+		s.Number, s.Checkpoint, string(crcs), e)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
 }
 
 // Segments lists the progress of an envelope. It is empty if the envelope is not sealed on its way.
@@ -57,6 +62,6 @@ func (tx *Tx) EndSeal(e id.Envelope, crcs []uint32, digest id.Hash) error {
 		e); err != nil {
 		return err
 	}
-	return tx.exec("UPDATE message INDEXED BY message_envelope SET digest = ? "+
+	return tx.exec("UPDATE message INDEXED BY message_envelope SET digest = ?, reason = '' "+
 		"WHERE envelope_id <> '' AND envelope_id = ?", digest, e)
 }

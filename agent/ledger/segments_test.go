@@ -1,9 +1,13 @@
 package ledger
 
 import (
+	"errors"
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 )
 
 // The progress of an envelope survives a restart of the ledger.
@@ -49,4 +53,11 @@ func TestSegmentsOfAnEnvelope(t *testing.T) {
 	})
 	update(t, l, func(tx *Tx) error { return tx.DropSegments(e, -1) })
 	expect()
+	update(t, l, func(tx *Tx) error {
+		testkit.Must(t, tx.Drop(e, reason.Reason{}))
+		if err := tx.AddSegment(e, start); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a dropped one makes progress: %v", err)
+		}
+		return nil
+	})
 }

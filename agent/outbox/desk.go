@@ -243,17 +243,40 @@ type running struct {
 	lane       *lane
 	messages   []ledger.Outgoing // all of one tray
 	isReplaced bool              // another worker has its place
+	stop       context.CancelCauseFunc
+}
+
+// largeJob returns the job with a large message; nil: none has it.
+func (d *desk) largeJob(uid id.UID) *running {
+	for _, r := range d.jobs {
+		if !r.lane.small && r.messages[0].UID == uid {
+			return r
+		}
+	}
+	return nil
+}
+
+// isLeftover reports whether an envelope that a former process began waits for a sealer.
+func (d *desk) isLeftover(e id.Envelope) bool {
+	return slices.ContainsFunc(d.lanes[1].leftovers, func(s *sealed) bool { return s.ID == e })
 }
 
 // start has a worker seal and publish a job.
 func (d *desk) start(ctx context.Context, l *lane, j job) {
 	l.free--
-	r := &running{lane: l, messages: j.messages}
+	ofJob, stop := context.WithCancelCause(ctx)
+	r := &running{lane: l, messages: j.messages, stop: stop}
 	d.jobs[j.envelope] = r
 	d.hold(j.messages, byWorker)
 	d.envelopes[j.envelope] = nil
 	d.work(func() func() error {
-		next, err := d.o.send(ctx, j)
+		next, err := d.o.send(ofJob, j)
+		if errors.Is(context.Cause(ofJob), errRecalled) {
+			err = nil
+			d.o.abandon(ctx, j.envelope)
+			d.o.fileSoon() // it may have held the file
+		}
+		stop(nil)
 		return func() error { return d.sent(j.envelope, r, next, err) }
 	})
 }

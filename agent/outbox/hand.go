@@ -53,6 +53,13 @@ func (d *desk) endClaim(files, claimed []ledger.Outgoing) {
 	}
 }
 
+// await returns a channel that is closed when a message is released.
+func (d *desk) await(uid id.UID) chan struct{} {
+	waiter := make(chan struct{})
+	d.waiters[uid] = append(d.waiters[uid], waiter)
+	return waiter
+}
+
 // signal wakes the questions that wait for a message.
 func (d *desk) signal(uid id.UID) {
 	for _, waiter := range d.waiters[uid] {
@@ -102,9 +109,7 @@ func (d *desk) takeBack(m ledger.Outgoing) (released <-chan struct{}) {
 			l.remove(m.UID)
 		}
 	default:
-		waiter := make(chan struct{})
-		d.waiters[m.UID] = append(d.waiters[m.UID], waiter)
-		return waiter
+		return d.await(m.UID)
 	}
 	d.inHand[m.UID] = byQuestion
 	return nil

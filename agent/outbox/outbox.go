@@ -73,10 +73,8 @@ type Outbox struct {
 	log    *slog.Logger
 	desk   *desk
 	memory *partMemory
-	// uploads without an envelope in the ledger, found at the start
-	orphans []id.Envelope
-	secret  []byte     // from which claims get their identity
-	state   beneath.ID // of the state folder, from which nothing is sent
+	secret []byte     // from which claims get their identity
+	state  beneath.ID // of the state folder, from which nothing is sent
 	// rows up to this one are of an older copy of the ledger: see endedBefore
 	older    int64
 	isOlder  bool      // the ledger was lost or is an older copy, as found at the start
@@ -88,6 +86,7 @@ type Outbox struct {
 	mu          sync.Mutex     // guards the fields below
 	hurry       chan struct{}  // closed by Retry, and made anew
 	incarnation id.Incarnation // of the hub, from its last answer
+	orphans     []id.Envelope  // given up, and the hub may have parts of them
 	// the time after which the hub ends a delivery that waits; 0: never, or unknown
 	expiresAfter time.Duration
 	expiresOf    map[id.Site]time.Duration

@@ -265,6 +265,8 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 	wait := reason.Reason{}
 	if s.State == ledger.EnvelopePublished { // otherwise no recipient can have it
 		wait = reason.New(reason.LostByHub)
+	} else if s.Size > api.SmallSize {
+		wait = reasonToKeep(s.messages[0].Reason)
 	}
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return errors.Join(tx.Drop(s.ID, wait), tx.DropSegments(s.ID, -1))
@@ -278,16 +280,35 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 	return nil
 }
 
-// abandon deletes the parts of a given-up envelope at the hub. If it cannot, the next start tries
-// again, and the parts use space there until they expire.
+// abandon deletes the parts of a given-up envelope at the hub. If it cannot, it tries again when
+// the hub is back, and after a start.
 func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 	bounded, cancel := context.WithTimeout(ctx, abandonTime)
 	defer cancel()
 	if err := o.hub.AbortUpload(bounded, e); err != nil && !errors.Is(err, api.ErrNotFound) {
 		o.log.Debug("its parts stay at the hub for now", "envelope", e, "error", err)
+		o.orphan(e)
 		return
 	}
 	o.unmark(e)
+}
+
+// orphan keeps a given-up envelope until its parts are deleted.
+func (o *Outbox) orphan(e id.Envelope) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.orphans = append(o.orphans, e)
+}
+
+// abandonOrphans deletes the parts of all given-up envelopes that were not deleted before.
+func (o *Outbox) abandonOrphans(ctx context.Context) {
+	o.mu.Lock()
+	orphans := o.orphans
+	o.orphans = nil
+	o.mu.Unlock()
+	for _, e := range orphans {
+		o.abandon(ctx, e)
+	}
 }
 
 // fail ends the messages of an envelope that no hub of this network will take.

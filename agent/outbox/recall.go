@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -36,7 +37,8 @@ type Recalled struct {
 	Reason reason.Reason // see reason.IsDoubtfulRecall
 }
 
-// Recall takes back a message that was not sent: it goes to failed/, with a note.
+// Recall takes back a message that no hub can have as a whole: it goes to failed/, with a note. A
+// large file that is being uploaded is one of them.
 func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	var m ledger.Outgoing
 	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
@@ -45,42 +47,95 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	}); err != nil {
 		return Recalled{}, err
 	}
-	if !o.desk.reserve(ctx, m) {
+	release, isReserved := o.desk.reserve(ctx, m)
+	if !isReserved {
 		return Recalled{}, onItsWay(m)
 	}
-	defer o.desk.release(m)
-	why := reason.New("recalled")
-	switch m.Reason.Code {
-	case reason.LedgerLost:
-		why = reason.New(reason.RecalledAfterLoss)
-	case reason.LostByHub:
-		why = reason.New(reason.RecalledAfterHub)
-	}
-	recalled := false
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		now, err := tx.Message(string(m.UID))
-		if err != nil {
-			return err
+	defer release()
+	why := reason.Reason{}
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) (err error) {
+		if m, err = tx.Message(string(m.UID)); err == nil {
+			why, err = recall(tx, m)
 		}
-		recalled = now.State == ledger.Taken || now.State == ledger.Claimed
-		if !recalled {
-			m = now
-			return nil
-		}
-		return tx.Fail(m.UID, why, time.Now())
+		return err
 	})
 	switch {
 	case err != nil:
 		return Recalled{}, err
 	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
 		return Recalled{}, tooLateToRecall(m)
-	case !recalled:
+	case why.IsZero():
 		return Recalled{}, onItsWay(m)
 	}
 	fault.Point("outbox-recalled")
 	o.log.Info("recalled", "message", m.ID)
+	o.desk.abort(ctx, m)
 	o.fileSoon()
 	return Recalled{m.ID, why}, nil
+}
+
+// recall ends a message in the ledger, and returns the reason. It returns none if a hub may have
+// the message: the checksums of a large one are recorded before its publish.
+func recall(tx *ledger.Tx, m ledger.Outgoing) (why reason.Reason, err error) {
+	switch m.State {
+	case ledger.Taken, ledger.Claimed:
+		why = reason.New("recalled")
+	case ledger.Sealed:
+		e, err := tx.Envelope(m.Envelope)
+		if err != nil || len(e.CRC32C) > 0 {
+			return why, err
+		}
+		err = errors.Join(tx.Drop(e.ID, m.Reason), tx.DropSegments(e.ID, -1))
+		if err != nil {
+			return why, err
+		}
+		why = reason.New("recalled-midway")
+	default:
+		return why, nil
+	}
+	switch m.Reason.Code {
+	case reason.LedgerLost:
+		why = reason.New(reason.RecalledAfterLoss)
+	case reason.LostByHub:
+		why = reason.New(reason.RecalledAfterHub)
+	}
+	return why, tx.Fail(m.UID, why, time.Now())
+}
+
+// errRecalled ends the job of a recalled message.
+var errRecalled = errors.New("recalled")
+
+// abort ends the work on a recalled message, and deletes its parts at the hub. It waits for a
+// worker, at most recallWaits.
+func (d *desk) abort(ctx context.Context, m ledger.Outgoing) {
+	var released chan struct{}
+	err := d.ask(ctx, func() {
+		if r := d.largeJob(m.UID); r != nil {
+			r.stop(errRecalled)
+			released = d.await(m.UID)
+		}
+		for _, l := range d.lanes {
+			l.leftovers = slices.DeleteFunc(l.leftovers, func(s *sealed) bool {
+				if s.ID != m.Envelope {
+					return false
+				}
+				delete(d.envelopes, s.ID)
+				d.free(s.messages)
+				return true
+			})
+		}
+	})
+	switch {
+	case err != nil: // the next start deletes the parts
+	case released != nil:
+		select {
+		case <-released:
+		case <-time.After(recallWaits):
+		case <-ctx.Done():
+		}
+	case m.Envelope != "":
+		d.o.abandon(ctx, m.Envelope)
+	}
 }
 
 // about adds the message to an error.
@@ -100,22 +155,30 @@ func notWhatWasSent(m ledger.Outgoing) error {
 }
 
 // reserve reserves a message for a question, and reports whether it has. It waits until a worker
-// releases the message, at most recallWaits.
-func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) bool {
+// releases the message, at most recallWaits. A large message stays with its worker: the ledger
+// decides which of the two comes first.
+func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) (release func(), isReserved bool) {
 	patience, end := context.WithTimeout(ctx, recallWaits)
 	defer end()
 	for {
 		var released <-chan struct{}
-		if d.ask(patience, func() { released = d.takeBack(m) }) != nil {
-			return false
+		release = func() { d.release(m) }
+		if d.ask(patience, func() {
+			if d.largeJob(m.UID) != nil || d.isLeftover(m.Envelope) {
+				release = func() {}
+				return
+			}
+			released = d.takeBack(m)
+		}) != nil {
+			return nil, false
 		}
 		if released == nil {
-			return true
+			return release, true
 		}
 		select {
 		case <-released:
 		case <-patience.Done():
-			return false
+			return nil, false
 		}
 	}
 }

@@ -29,9 +29,7 @@ func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for _, e := range o.orphans {
-		o.abandon(ctx, e)
-	}
+	o.abandonOrphans(ctx)
 	return o.reconcile(ctx)
 }
 
@@ -48,6 +46,7 @@ func (o *Outbox) reconcileAll(ctx context.Context) error {
 		case <-time.After(next):
 			next = reconcileEvery
 		}
+		o.abandonOrphans(ctx)
 		leftovers, err := o.reconcile(ctx)
 		if err != nil {
 			return ignoreCancel(ctx, err)
@@ -290,7 +289,7 @@ func (o *Outbox) tidy(ctx context.Context) error {
 			})
 			if errors.Is(err, ledger.ErrNotFound) ||
 				err == nil && row.State != ledger.EnvelopeSealed {
-				o.orphans = append(o.orphans, e)
+				o.orphan(e)
 				err = nil
 			}
 			if err != nil {

@@ -320,7 +320,9 @@ func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error
 		if err := tx.Seal(s.Envelope, rows, s.messages[0].State); err != nil || s.stream == nil {
 			return err
 		}
-		return tx.AddSegment(s.ID, s.stream.segments[0])
+		m := s.messages[0]
+		return errors.Join(tx.AddSegment(s.ID, s.stream.segments[0]),
+			tx.Explain(m.UID, reasonToKeep(m.Reason))) // for a recall
 	})
 	if errors.Is(err, ledger.ErrNotFound) {
 		return errNotWaiting

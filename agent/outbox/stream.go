@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -342,7 +343,7 @@ func (st *stream) record(ctx context.Context) error {
 		if err := st.o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 			return tx.AddSegment(st.s.ID, row)
 		}); err != nil {
-			return fmt.Errorf("%w: record segment %d of %s: %w", errLedger, n, st.s.ID, err)
+			return st.unrecorded(err)
 		}
 		fault.Point("outbox-segment")
 		st.mu.Lock()
@@ -350,6 +351,15 @@ func (st *stream) record(ctx context.Context) error {
 		delete(st.crossed, n)
 		st.mu.Unlock()
 	}
+}
+
+// unrecorded returns the error of a segment that is not in the ledger. Its message was recalled, or
+// the ledger has failed.
+func (st *stream) unrecorded(err error) error {
+	if errors.Is(err, ledger.ErrNotFound) {
+		return unsealedError{errNotWaiting}
+	}
+	return fmt.Errorf("%w: record segments of %s: %w", errLedger, st.s.ID, err)
 }
 
 // finish records the end of the sealing, if the sources are still as they were claimed.
@@ -370,7 +380,7 @@ func (st *stream) finish(ctx context.Context) error {
 		return tx.EndSeal(st.s.ID, st.sums, st.digest)
 	})
 	if err != nil {
-		return fmt.Errorf("%w: record envelope %s: %w", errLedger, st.s.ID, err)
+		return st.unrecorded(err)
 	}
 	st.segments = append(st.segments, row)
 	st.s.CRC32C = st.sums
