@@ -325,7 +325,7 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 			}
 		}
 		if !s.OldestExpires.IsZero() {
-			if _, err := printf(w, "\nThe oldest delivery for %s ends undelivered on %s "+
+			if _, err := printf(w, "\nDeliveries for %s end undelivered from %s on "+
 				"(%s).\n", s.Site, localTime(s.OldestExpires), expiryOf(s)); err != nil {
 				return err
 			}

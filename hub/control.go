@@ -196,7 +196,7 @@ type SiteStatus struct {
 	Waiting  int64     `json:"waiting"`           // deliveries for it
 	Oldest   time.Time `json:"oldest,omitzero"`   // when the oldest of them was spooled
 	Hold     *api.Hold `json:"hold,omitempty"`    // an admin holds it
-	// when the oldest ends undelivered, if that is in the last quarter of expires_after
+	// when the first of them ends undelivered, if that is in the last quarter of expires_after
 	OldestExpires time.Time `json:"oldest_expires,omitzero"`
 	// addresses of agents of this site at the same time
 	Copies []string `json:"copies,omitempty"`

@@ -117,7 +117,7 @@ func TestTimeOnHoldDoesNotCount(t *testing.T) {
 			t.Fatalf("%d wait, want %d", s.Waiting, want)
 		}
 	}
-	lab.send(key("fl-lab.dat"), "x")
+	m := lab.send(key("fl-lab.dat"), "x").Messages[0].ID
 	pass(2 * time.Hour)
 	for range 2 {
 		ask[Changed](q, ControlHold, HoldRequest{Site: "CA-RC"})
@@ -127,13 +127,20 @@ func TestTimeOnHoldDoesNotCount(t *testing.T) {
 	}
 	pass(3 * time.Hour)
 	waiting(1)
-	if s := ask[SitesAnswer](q, ControlSites, Nothing{}).Sites[0]; !s.OldestExpires.IsZero() {
-		t.Errorf("the oldest ends on %v", s.OldestExpires)
+	endsSoon := func(want bool) {
+		t.Helper()
+		s := ask[SitesAnswer](q, ControlSites, Nothing{}).Sites[0]
+		if s.OldestExpires.IsZero() == want {
+			t.Errorf("the first ends on %v", s.OldestExpires)
+		}
 	}
+	endsSoon(false)
 	pass(90 * time.Minute)
-	if s := ask[SitesAnswer](q, ControlSites, Nothing{}).Sites[0]; s.OldestExpires.IsZero() {
-		t.Error("nobody is told that the oldest ends soon")
-	}
+	endsSoon(true)
+	ask[LettersAnswer](q, ControlHoldOne, HoldOneRequest{LetterRequest: LetterRequest{Message: m}})
+	endsSoon(false)
+	ask[LettersAnswer](q, ControlUnholdOne, LetterRequest{Message: m})
+	endsSoon(true)
 	waiting(1)
 	pass(2 * time.Hour)
 	waiting(0)

@@ -159,8 +159,8 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		status.LastSeen, status.Version = h.present.lastSeen(name)
 		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
 		if s.Hold == nil { // nothing for a held site ends
-			status.OldestExpires = api.ExpiresSoon(s.Held.since(status.Oldest), h.now(),
-				h.expiresAfter(s))
+			status.OldestExpires = api.ExpiresSoon(s.Held.since(queues[name.Queue()].Ages),
+				h.now(), h.expiresAfter(s))
 		}
 		if roster != nil && status.State == SiteJoined {
 			status.Roster = roster.relation(s)

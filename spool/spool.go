@@ -463,6 +463,8 @@ type QueueInfo struct {
 	Settled  int64     `json:"settled"`         // ever, forgotten ones included
 	Dead     int64     `json:"dead"`            // the same
 	Oldest   time.Time `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
+	// the beginning of the greatest age that Expire sees; zero: none waits, but on hold
+	Ages time.Time `json:"-"`
 }
 
 // Info is the whole spool's figures.

@@ -48,7 +48,7 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 		Settled: f.settled, Dead: f.dead,
 	}
 	err := s.view(func(txn *badger.Txn) (err error) {
-		info.Oldest, err = q.oldest(txn)
+		info.Oldest, info.Ages, err = q.oldest(txn)
 		return err
 	})
 	return info, known, err
@@ -58,11 +58,17 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 // may be too young.
 const maxResting = 10_000
 
-// oldest returns the time at which the first of the waiting deliveries was spooled. It reads the
-// lines of a queue with one iterator: a hub has a lane for each sender in each queue.
-func (q *storedQueue) oldest(txn *badger.Txn) (time.Time, error) {
+// eldest gathers the first ones of a queue's waiting deliveries.
+type eldest struct {
+	first queue.Position // the lowest sequence; zero: none
+	free  queue.Position // the same of those whose age began at their publish
+	since int64          // when the first age of another began, in milliseconds; 0: none
+}
+
+// eldest reads the lines of a queue with one iterator. A hub has a lane for each sender in each
+// queue.
+func (q *storedQueue) eldest(txn *badger.Txn) (e eldest, err error) {
 	f, _ := q.load()
-	var first queue.Position // the lowest sequence; zero: none
 	left := maxResting
 	for o, n := range []int64{f.waiting, f.released} {
 		if n == 0 {
@@ -76,8 +82,8 @@ func (q *storedQueue) oldest(txn *badger.Txn) (time.Time, error) {
 			prefix, start := deliveries{txn, q.name}.line(order, at)
 			for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
 				p := entryPosition(it.Item().Key(), prefix, at.From)
-				if first.Seq == 0 || p.Seq < first.Seq {
-					first = p
+				if err := it.Item().Value(func(v []byte) error { return e.add(p, v) }); err != nil {
+					return e, err
 				}
 				if left--; order == queue.BySequence || left < 0 {
 					break
@@ -85,10 +91,52 @@ func (q *storedQueue) oldest(txn *badger.Txn) (time.Time, error) {
 			}
 		}
 	}
-	if first.Seq == 0 {
+	return e, nil
+}
+
+// add takes one delivery. One on hold has no age.
+func (e *eldest) add(p queue.Position, value []byte) error {
+	if e.first.Seq == 0 || p.Seq < e.first.Seq {
+		e.first = p
+	}
+	if p.Due == queue.Held {
+		return nil
+	}
+	en, err := decodeEntry(value)
+	switch {
+	case err != nil:
+		return err
+	case en.since != 0 && (e.since == 0 || en.since < e.since):
+		e.since = en.since
+	case en.since == 0 && (e.free.Seq == 0 || p.Seq < e.free.Seq):
+		e.free = p
+	}
+	return nil
+}
+
+// oldest returns the spooled time of the first waiting delivery, and the first beginning of an age.
+// They are zero if there is none.
+func (q *storedQueue) oldest(txn *badger.Txn) (spooled, ages time.Time, err error) {
+	e, err := q.eldest(txn)
+	if err != nil {
+		return spooled, ages, err
+	}
+	if spooled, err = spooledAt(txn, e.first); err != nil {
+		return spooled, ages, err
+	}
+	ages, err = spooledAt(txn, e.free)
+	if own := time.UnixMilli(e.since).UTC(); e.since != 0 && (ages.IsZero() || own.Before(ages)) {
+		ages = own
+	}
+	return spooled, ages, err
+}
+
+// spooledAt returns the time at which the envelope of a place was spooled; zero: of no place.
+func spooledAt(txn *badger.Txn, p queue.Position) (time.Time, error) {
+	if p.Seq == 0 {
 		return time.Time{}, nil
 	}
-	e, err := readEnvelope(txn, first.From, first.Seq)
+	e, err := readEnvelope(txn, p.From, p.Seq)
 	if err != nil {
 		return time.Time{}, err
 	}

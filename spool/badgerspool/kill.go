@@ -67,12 +67,12 @@ func (s *Spool) mayExpire(q *storedQueue, before time.Time) (bool, error) {
 	} else if f.released > maxResting {
 		return true, nil
 	}
-	var oldest time.Time
+	var ages time.Time
 	err := s.view(func(txn *badger.Txn) (err error) {
-		oldest, err = q.oldest(txn)
+		_, ages, err = q.oldest(txn)
 		return err
 	})
-	return !oldest.IsZero() && oldest.Before(before), err
+	return !ages.IsZero() && ages.Before(before), err
 }
 
 // killing selects the waiting deliveries of a queue that become dead.

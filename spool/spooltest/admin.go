@@ -32,7 +32,7 @@ var adminTests = map[string]func(*room){
 		r.check(len(qs) == 2 && qs[0].Name == centre.Queue() && qs[1].Name == second.Queue(),
 			"queues are %+v", qs)
 		want := spool.QueueInfo{Name: centre.Queue(), Waiting: 3, Leased: 1, Released: 1,
-			Settled: 1, Oldest: r.clock.Now()}
+			Settled: 1, Oldest: r.clock.Now(), Ages: r.clock.Now()}
 		r.check(qs[0] == want, "figures are %+v, want %+v", qs[0], want)
 		r.check(qs[1].Waiting == 1 && qs[1].Oldest.Equal(r.clock.Now().Add(-time.Second)),
 			"figures are %+v, of %s", qs[1], a.ID)

@@ -60,6 +60,9 @@ func count(q *spool.QueueInfo, p place, now time.Time) {
 	if q.Oldest.IsZero() {
 		q.Oldest = p.e.published.Spooled
 	}
+	if since := p.since(); p.d.held.IsZero() && (q.Ages.IsZero() || since.Before(q.Ages)) {
+		q.Ages = since
+	}
 }
 
 func (s *story) known(*rapid.T) {

@@ -42,10 +42,7 @@ func (s *story) unhold(t *rapid.T) {
 	if p.d.held.IsZero() {
 		return
 	}
-	if p.d.requeued.IsZero() {
-		p.d.requeued = p.e.published.Spooled
-	}
-	p.d.requeued = p.d.requeued.Add(s.clock.Now().Sub(p.d.held))
+	p.d.requeued = p.since().Add(s.clock.Now().Sub(p.d.held))
 	p.d.held, p.d.because, p.d.due, p.d.code = time.Time{}, "", s.clock.Now(), ""
 	s.heldOnes()
 }
@@ -157,9 +154,10 @@ var holdTests = map[string]func(*room){
 		spooled := r.clock.Now()
 		r.clock.Advance(time.Minute)
 		r.no(r.Hold(r.ctx, letterTo(held, centre), ""))
+		r.check(r.queue(centre).Ages.IsZero(), "it ages on hold: %v", r.queue(centre).Ages)
 		r.drop(centre)
-		r.check(r.queue(centre).Oldest.Equal(spooled), "the oldest is of %v",
-			r.queue(centre).Oldest)
+		q := r.queue(centre)
+		r.check(q.Oldest.Equal(spooled) && q.Ages.Equal(r.clock.Now()), "the oldest is %+v", q)
 		n, err := r.Kill(r.ctx, centre.Queue(), "removed")
 		r.no(err)
 		r.check(n == 2 && r.queue(centre).Waiting == 0, "%d ended: %+v", n, r.queue(centre))

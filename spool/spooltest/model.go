@@ -107,6 +107,14 @@ type place struct {
 	d *modelDelivery
 }
 
+// since returns the beginning of its age.
+func (p place) since() time.Time {
+	if p.d.requeued.IsZero() {
+		return p.e.published.Spooled
+	}
+	return p.d.requeued
+}
+
 // offered lists the deliveries of a sender that a lease would get now, in order. Due retries come
 // first, by time, then those that rested for an earlier session, then the rest by sequence.
 func (m *model) offered(queue string, from id.Site) []place {

@@ -431,11 +431,7 @@ func (s *story) expire(t *rapid.T) {
 	n, err := s.room.Expire(s.room.ctx, queue, bound, code)
 	s.room.no(err)
 	s.die(n, slices.DeleteFunc(s.waiting(queue), func(p place) bool {
-		since := p.d.requeued
-		if since.IsZero() {
-			since = p.e.published.Spooled
-		}
-		isOld := since.Before(bound.Before)
+		isOld := p.since().Before(bound.Before)
 		isTried := bound.Attempts > 0 && p.d.attempts >= bound.Attempts
 		return p.d.isLeased(now) || !p.d.held.IsZero() || !isOld && !isTried
 	}), code)
