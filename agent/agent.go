@@ -155,7 +155,7 @@ func (a *Agent) open(version string) (err error) {
 		DirectToAny:   a.cfg.Direct == config.DirectAny,
 		RequireRoster: a.cfg.Roster == config.RosterRequired,
 		Verifier:      certs.NewVerifier(root), Now: a.now, Log: a.log}
-	if err := a.trust.LoadRoster(context.Background()); err != nil {
+	if err := a.trust.Load(context.Background()); err != nil {
 		return err
 	}
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),

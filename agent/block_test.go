@@ -126,3 +126,51 @@ func TestBytesOfADay(t *testing.T) {
 	must(t, centre.call(agent.PathRetry, agent.Nothing{}, nil))
 	centre.expect("FL-LAB", "small", []byte("1"))
 }
+
+// Two sites distrust the keys of each other. Nothing goes either way, also after a restart, and the
+// sender reads it as a block. An undo lets everything arrive.
+func TestADistrustedSite(t *testing.T) {
+	t.Parallel()
+	_, lab, centre := labAndCentre(t)
+	lab.drop("before", []byte("before"))
+	centre.expect("FL-LAB", "before", []byte("before"))
+	distrusts := func(s *site, other string, undo bool) {
+		t.Helper()
+		must(t, s.call(agent.PathDistrust, agent.DistrustRequest{Site: other, Undo: undo}, nil))
+	}
+	distrusts(centre, "FL-LAB", false)
+	lab.drop("sealed", []byte("1"))
+	eventually(t, "the lab reads it", func() bool {
+		return slices.Equal(lab.status().Link.BlockedBy, []id.Site{"CA-RC"}) &&
+			strings.Contains(lab.statusFile(), "BLOCKED BY A SITE")
+	})
+	eventually(t, "the hub has it",
+		func() bool { return lab.status().Outbox.Counts["published"] > 0 })
+	distrusts(lab, "CA-RC", false)
+	lab.drop("waits", []byte("2"))
+	centre.stop()
+	centre.start()
+	eventually(t, "the lab says why", func() bool {
+		return strings.Contains(lab.statusFile(), "distrusts the key") &&
+			strings.Contains(lab.statusFile(), "sealpost agent distrust CA-RC --undo")
+	})
+	both, err := lab.identify("CA-RC")
+	if err != nil || both.Ground != "distrusted" || both.Former != nil {
+		t.Errorf("to compare: %+v, %v", both, err)
+	}
+	if err := lab.call(agent.PathTrust, agent.TrustRequest{Site: "CA-RC",
+		Fingerprint: string(both.Other.Fingerprint)}, nil); err == nil {
+		t.Error("the distrusted key was trusted without an undo")
+	}
+	s := centre.status()
+	if len(s.Distrusted) != 1 || centre.pinOf("FL-LAB").Ground != "distrusted" ||
+		!slices.Equal(centre.inInbox(), []string{"FL-LAB/before"}) {
+		t.Errorf("the centre distrusts %v, and has %v", s.Distrusted, centre.inInbox())
+	}
+	distrusts(lab, "CA-RC", true)
+	distrusts(centre, "FL-LAB", true)
+	centre.expect("FL-LAB", "sealed", []byte("1"))
+	centre.expect("FL-LAB", "waits", []byte("2"))
+	eventually(t, "the lab has the receipts",
+		func() bool { return len(lab.tray("delivered")) == 3 })
+}

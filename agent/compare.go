@@ -66,6 +66,12 @@ func (a *Agent) identify(ctx context.Context, in IdentityRequest) (i Identities,
 		former := i.Other
 		i.Former, i.Other = &former, identityOf(site, pin.Offered)
 	}
+	if i.Ground == trust.Distrusted && i.Former == nil {
+		if shown, err := a.shownBy(ctx, site); err == nil && shown != pin.Identity {
+			former := i.Other
+			i.Former, i.Other = &former, identityOf(site, shown)
+		}
+	}
 	return i, nil
 }
 

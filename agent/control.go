@@ -37,6 +37,7 @@ const (
 	PathRoster   = "/roster"   // RosterRequest → RosterState
 	PathBlock    = "/block"    // BlockRequest → Done
 	PathUnblock  = "/unblock"  // BlockRequest → Done
+	PathDistrust = "/distrust" // DistrustRequest → Done
 )
 
 // StatusRequest asks how the site stands.
@@ -61,6 +62,8 @@ type Status struct {
 	Routes []Route `json:"routes,omitempty"`
 	// senders from whom this site takes nothing
 	Blocked []id.Site `json:"blocked,omitempty"`
+	// keys for which this site seals nothing and from which it takes nothing, whoever shows them
+	Distrusted []DistrustedKey `json:"distrusted,omitempty"`
 }
 
 // Roles returns how the hub's role for this site differs from the site's own, and what to do. It is
@@ -87,6 +90,12 @@ type Pin struct {
 
 // SiteStanding is why another site is believed, and since when.
 type SiteStanding = trust.Standing
+
+// Distrusted is the standing of a site whose key this site's admin distrusts.
+const Distrusted = trust.Distrusted
+
+// DistrustedKey is a key that this site's admin distrusts.
+type DistrustedKey = trust.DistrustedKey
 
 // BlockRequest names a sender from whom this site takes nothing, or takes files again.
 type BlockRequest struct {
@@ -158,6 +167,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathRoster, a.giveRoster)
 	control.Handle(mux, PathBlock, a.block)
 	control.Handle(mux, PathUnblock, a.unblock)
+	control.Handle(mux, PathDistrust, a.distrust)
 	profile.Handle(mux)
 }
 
@@ -165,7 +175,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 	latest := min(max(in.Latest, 0), 1000)
 	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(),
 		Words: spoken.Words(a.identity.Key()), Network: a.network,
-		Expires: a.identity.NotAfter(), Roster: a.rosterState()}
+		Expires: a.identity.NotAfter(), Roster: a.rosterState(), Distrusted: a.trust.Distrusted()}
 	a.mu.Lock()
 	s.Link = a.link
 	a.mu.Unlock()
@@ -230,14 +240,8 @@ func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
 	if err != nil {
 		return Done{}, err
 	}
-	if a.outbox != nil {
-		if err := a.outbox.Recheck(ctx, site); err != nil {
-			return Done{}, err
-		}
-		a.outbox.Reconsider()
-	}
-	if a.inbox != nil {
-		a.inbox.Reconsider()
+	if err := a.trustsAgain(ctx, site); err != nil {
+		return Done{}, err
 	}
 	if offered != "" {
 		return done(reason.New("trusted-other", "site", site, "offered", offered)), nil

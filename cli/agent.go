@@ -15,7 +15,8 @@ func agentCommand() *cobra.Command {
 		Args: noArgs, RunE: group}
 	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(),
 		agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
-		agentBlockCommand(), agentUnblockCommand(), agentRosterCommand(),
+		agentBlockCommand(), agentUnblockCommand(), agentDistrustCommand(),
+		agentRosterCommand(),
 		withMessages(agentReceiptsCommand()), withMessages(agentProofCommand()),
 		withMessages(agentLogCommand()), agentFindCommand(),
 		agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()),

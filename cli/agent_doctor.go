@@ -92,6 +92,11 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 			say(doctor.Fail, reason.New("check-trust", "site", p.Site), p.Trouble, p.Advice)
 		}
 	}
+	for _, k := range s.Distrusted {
+		say(doctor.Warn, reason.New("check-trust", "site", k.Site), reason.New("distrusted-site",
+			"site", k.Site, "fingerprint", k.Identity, "since", k.Since),
+			reason.New("undo-distrust", "site", k.Site))
+	}
 	if s.Inbox != nil && !s.Inbox.Away.IsZero() {
 		say(doctor.Fail, reason.New("check-inbox"), s.Inbox.Away, reason.NoInbox.Words().Next)
 	}

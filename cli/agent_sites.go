@@ -22,7 +22,7 @@ func agentSitesCommand() *cobra.Command {
 				&s); err != nil {
 				return err
 			}
-			return show(cmd, routesReport{s.Routes, s.Blocked}, func() error {
+			return show(cmd, routesReport{s.Routes, s.Blocked, s.Distrusted}, func() error {
 				return printRoutes(printerOf(cmd), s)
 			})
 		},
@@ -36,6 +36,8 @@ func agentSitesCommand() *cobra.Command {
 type routesReport struct {
 	Routes  []agent.Route `json:"routes"`
 	Blocked []id.Site     `json:"blocked,omitempty"` // nothing is taken from them
+	// nothing is sealed for them, and nothing taken from them
+	Distrusted []agent.DistrustedKey `json:"distrusted,omitempty"`
 }
 
 func agentBlockCommand() *cobra.Command {
@@ -78,10 +80,24 @@ func printRoutes(p *printer, s agent.Status) error {
 				standing(site.Standing), fingerprint(site.Fingerprint), site.Words)
 		}
 	}
-	if err := t.print(p.w, p.in(reason.New("no-routes"))); err != nil || len(s.Blocked) == 0 {
+	if err := t.print(p.w, p.in(reason.New("no-routes"))); err != nil {
+		return err
+	}
+	if err := printDistrusted(p, s); err != nil || len(s.Blocked) == 0 {
 		return err
 	}
 	return p.item(reason.New("blocked-senders", "sites", s.Blocked))
+}
+
+// printDistrusted writes the keys that the admin distrusts.
+func printDistrusted(p *printer, s agent.Status) error {
+	for _, k := range s.Distrusted {
+		if err := p.item(reason.New("distrusted-site", "site", k.Site,
+			"fingerprint", fingerprint(k.Identity), "since", k.Since)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // standing returns the standing of a site in a table.

@@ -363,7 +363,7 @@ func printInbox(p *printer, s agent.Status) error {
 
 func printPins(p *printer, s agent.Status) error {
 	if len(s.Pins) == 0 {
-		return nil
+		return printDistrusted(p, s)
 	}
 	p.head(reason.New("status-pins"))
 	t := p.newTable(reason.New("columns-pins"))
@@ -371,5 +371,8 @@ func printPins(p *printer, s agent.Status) error {
 		key := reason.New("key-version", "version", pin.Version, "changed", pin.Rekeyed.Reason())
 		t.add(pin.Site, key, standing(pin.Standing), fingerprint(pin.Identity), pin.Words)
 	}
-	return t.print(p.w, "")
+	if err := t.print(p.w, ""); err != nil {
+		return err
+	}
+	return printDistrusted(p, s)
 }

@@ -68,10 +68,11 @@ func compare(cmd *cobra.Command, site string) (string, error) {
 		agent.IdentityRequest{Site: site}, &both); err != nil {
 		return "", err
 	}
-	p := printerOf(cmd)
-	if wantsJSON(cmd) {
-		p.w = cmd.ErrOrStderr() // the answer alone is for programs
+	if both.Ground == agent.Distrusted && both.Former == nil {
+		return "", reason.Err("trusts-distrusted", "site", site, "fingerprint",
+			both.Other.Fingerprint, "since", both.Since)
 	}
+	p := askingPrinter(cmd)
 	if !both.Trouble.IsZero() {
 		p.line(reason.New("compare-trouble", "site", both.Other.Site, "trouble", both.Trouble))
 	}
@@ -87,15 +88,22 @@ func compare(cmd *cobra.Command, site string) (string, error) {
 		p.item(reason.Text(f.Words))
 		p.item(reason.Text(fingerprint(f.Fingerprint)))
 	}
-	yes := reason.New("yes")
-	p.head(reason.New("compare-ask", "site", both.Other.Site, "yes", yes))
-	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	p.head(reason.New("compare-ask", "site", both.Other.Site, "yes", yesOrNo[true]))
+	if said, err := answersYes(cmd, p); err != nil {
 		return "", err
-	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	if answer != p.in(yes) && answer != yes.String() {
+	} else if !said {
 		return "", reason.Err("compare-not-equal", "site", both.Other.Site)
 	}
 	return string(both.Other.Fingerprint), nil
+}
+
+// answersYes reads the answer to a question, and reports whether it is yes. The language is the
+// site's or English.
+func answersYes(cmd *cobra.Command, p *printer) (bool, error) {
+	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == p.in(yesOrNo[true]) || answer == yesOrNo[true].String(), nil
 }

@@ -71,6 +71,7 @@ var outputs = map[string][]any{
 	"agent trust":       {agent.Done{}},
 	"agent block":       {agent.Done{}},
 	"agent unblock":     {agent.Done{}},
+	"agent distrust":    {agent.Done{}},
 	"agent recall":      {agent.Done{}},
 	"agent resend":      {agent.Done{}},
 	"agent retry":       {agent.Done{}},

@@ -89,7 +89,10 @@ func limited(counts map[id.Site]int64, most int64) (list []id.Site) {
 
 // admit limits a lease to the senders from which this site takes deliveries now.
 func (b *Inbox) admit(ctx context.Context, ask *api.LeaseRequest) (err error) {
-	ask.Blocked, ask.Limited, ask.Only = b.Blocked(), nil, nil
+	ask.Limited, ask.Only = nil, nil
+	if ask.Blocked, err = b.turnedAway(ctx); err != nil {
+		return err
+	}
 	if b.cfg.PerDay > 0 {
 		b.mu.Lock()
 		ask.Limited = limited(b.today.of(b.cfg.Now()), b.cfg.PerDay)

@@ -42,8 +42,7 @@ func (b *Inbox) Blocked() []id.Site {
 	return slices.Clone(b.blocked)
 }
 
-// Block takes nothing more from a sender, and returns whether that is new. Leased deliveries that
-// wait here for an opener go back to the hub.
+// Block takes nothing more from a sender, and returns whether that is new.
 func (b *Inbox) Block(ctx context.Context, sender id.Site) (isNew bool, err error) {
 	isNew, err = b.changeBlocked(ctx, func(list []id.Site) []id.Site {
 		if !slices.Contains(list, sender) {
@@ -55,9 +54,25 @@ func (b *Inbox) Block(ctx context.Context, sender id.Site) (isNew bool, err erro
 		return false, err
 	}
 	b.log.Warn("blocked", "sender", sender)
+	b.TurnAway(ctx, sender)
+	return true, nil
+}
+
+// TurnAway makes the next lease leave out a sender that was blocked or distrusted just now. Its
+// deliveries that wait here for an opener go back to the hub.
+func (b *Inbox) TurnAway(ctx context.Context, sender id.Site) {
 	b.leaseAgain()
 	b.handBack(ctx, append(b.small.drop(sender), b.large.drop(sender)...))
-	return true, nil
+}
+
+// turnedAway lists the blocked senders and the distrusted ones, in order. There are at most as many
+// as a lease can name. A delivery of another one is handed back unopened.
+func (b *Inbox) turnedAway(ctx context.Context) ([]id.Site, error) {
+	distrusted, err := b.cfg.Trust.DistrustedSites(ctx)
+	list := append(b.Blocked(), distrusted...)
+	slices.Sort(list)
+	list = slices.Compact(list)
+	return list[:min(len(list), maxBlocked)], err
 }
 
 // Unblock takes deliveries of a sender again, and returns whether it was blocked.

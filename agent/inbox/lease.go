@@ -292,7 +292,11 @@ func (b *Inbox) accept(ctx context.Context, ask api.LeaseRequest, list []api.Del
 			rejected = append(rejected, d)
 		}
 	}
-	for _, from := range b.Blocked() { // since the lease
+	unwanted, err := b.turnedAway(ctx)
+	if err != nil {
+		return err
+	}
+	for _, from := range unwanted { // since the lease
 		b.handBack(ctx, append(b.small.drop(from), b.large.drop(from)...))
 	}
 	// Nothing is leased meanwhile, and a small one may wait behind these at the hub.

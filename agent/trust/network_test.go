@@ -61,7 +61,7 @@ func (n *network) open() {
 		Verifier: certs.NewVerifier(n.authority.Root()),
 		Now:      func() time.Time { return n.now },
 		Log:      slog.New(slog.NewTextHandler(&n.log, nil))}
-	must(n.t, n.LoadRoster(n.t.Context()))
+	must(n.t, n.Load(n.t.Context()))
 }
 
 // reopen restarts the agent.

@@ -37,8 +37,11 @@ func (s RosterState) EndsSoon(now time.Time) bool {
 	return s.Number > 0 && s.Ends.Sub(now) < s.Ends.Sub(s.Signed)/4
 }
 
-// LoadRoster reads the roster from the ledger, at the start.
-func (t *Trust) LoadRoster(ctx context.Context) error {
+// Load reads the roster and the distrusted keys from the ledger, at the start.
+func (t *Trust) Load(ctx context.Context) error {
+	if err := t.loadDistrusted(ctx); err != nil {
+		return err
+	}
 	var jws, required string
 	err := t.Ledger.View(ctx, func(tx *ledger.Tx) (err error) {
 		if jws, err = tx.Kept(rosterKey); err == nil {
@@ -124,8 +127,8 @@ const (
 	asSigner                    // of a receipt for a file that was sent before
 )
 
-// offRoster returns why the roster does not let a site with an identity act. The pin is that of the
-// site, and zero without one.
+// offRoster returns why the admin or the roster does not let a site with an identity act. The pin
+// is that of the site, and zero without one.
 //
 // A distrusted key is always refused. A required roster must be there, not ended, and name the site
 // with this identity and role. Otherwise a roster only contradicts another identity than the one
@@ -133,7 +136,10 @@ const (
 func (t *Trust) offRoster(pin ledger.Pin, site id.Site, identity id.Hash,
 	as capacity) reason.Reason {
 	r, required := t.currentRoster()
+	since := t.distrusts(identity)
 	switch {
+	case !since.IsZero():
+		return reason.New("distrusted-here", "site", site, "fingerprint", identity, "since", since)
 	case r != nil && r.Distrusts(identity):
 		return reason.New("roster-distrusts", "site", site, "fingerprint", identity)
 	case r == nil && required && as != asSigner:
@@ -173,10 +179,10 @@ func (t *Trust) checkRoster(ctx context.Context, site id.Site, identity id.Hash,
 	return t.offRoster(pin, site, identity, as), nil
 }
 
-// StillRostered reports whether the roster lets an envelope go to sites for whose pinned identities
-// it was sealed. A roster may have come since then.
-func (t *Trust) StillRostered(ctx context.Context, sites []id.Site) (bool, error) {
-	if r, required := t.currentRoster(); r == nil && !required {
+// StillTrusted reports whether an envelope may go to sites for whose pinned identities it was
+// sealed. A roster or a distrust may have come since then.
+func (t *Trust) StillTrusted(ctx context.Context, sites []id.Site) (bool, error) {
+	if r, required := t.currentRoster(); r == nil && !required && len(t.Distrusted()) == 0 {
 		return true, nil
 	}
 	for _, site := range sites {
@@ -208,7 +214,7 @@ func (t *Trust) isRostered(site id.Site, identity id.Hash) bool {
 // names it, and no user has compared the pinned one since the roster was signed. Where comparing is
 // required, none has ever compared it: only a user undoes a comparison there.
 func (t *Trust) succeeds(pin ledger.Pin, identity id.Hash) bool {
-	if t.RequireCompared && !pin.Compared.IsZero() {
+	if t.RequireCompared && !pin.Compared.IsZero() || !t.distrusts(identity).IsZero() {
 		return false
 	}
 	r, _ := t.currentRoster()

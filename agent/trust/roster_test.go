@@ -346,7 +346,7 @@ func TestARosterOfAnotherRootIsNotLoaded(t *testing.T) {
 	must(t, n.Ledger.Update(t.Context(), func(tx *ledger.Tx) error {
 		return tx.Keep("roster", other.roster(1, nil))
 	}))
-	if err := n.LoadRoster(t.Context()); reason.Of(err).Code != "roster-damaged" {
+	if err := n.Load(t.Context()); reason.Of(err).Code != "roster-damaged" {
 		t.Errorf("loaded: %v", err)
 	}
 }

@@ -16,6 +16,9 @@ type Ground string
 
 // The grounds, from the weakest to the strongest.
 const (
+	// Distrusted is the ground of an identity that this site's admin distrusts.
+	Distrusted Ground = "distrusted"
+
 	Seen     Ground = "seen"     // the hub has shown the identity, and it is unchanged since
 	Rostered Ground = "rostered" // the roster names it, and has not ended
 	Compared Ground = "compared" // a user has compared its fingerprint, not by the hub
@@ -33,6 +36,8 @@ func (t *Trust) Standing(pin ledger.Pin) Standing {
 	switch {
 	case pin.Site == "":
 		return Standing{}
+	case !t.distrusts(pin.Identity).IsZero():
+		return Standing{Distrusted, t.distrusts(pin.Identity)}
 	case !pin.Compared.IsZero():
 		return Standing{Compared, pin.Compared}
 	case t.isRostered(pin.Site, pin.Identity):
@@ -50,6 +55,8 @@ func (s Standing) Reason() reason.Reason {
 		return reason.New("standing-rostered", "since", s.Since)
 	case Seen:
 		return reason.New("standing-seen", "since", s.Since)
+	case Distrusted:
+		return reason.New("standing-distrusted", "since", s.Since)
 	}
 	return reason.Reason{}
 }
@@ -84,7 +91,7 @@ func (t *Trust) ComparedSites(ctx context.Context) ([]id.Site, error) {
 	sites := []id.Site{}
 	if r, _ := t.currentRoster(); r != nil {
 		for _, on := range r.Sites {
-			if t.isRostered(on.Site, on.Identity) {
+			if t.isRostered(on.Site, on.Identity) && t.distrusts(on.Identity).IsZero() {
 				sites = append(sites, on.Site)
 			}
 		}

@@ -55,12 +55,14 @@ type Trust struct {
 	// RequireRoster means that only sites on the roster are trusted. A roster may say so too.
 	RequireRoster bool
 
-	rosterChange sync.Mutex // held while a roster is taken
+	rosterChange   sync.Mutex // held while a roster is taken
+	distrustChange sync.Mutex // held while the distrusted keys change
 	// mu guards the fields below.
 	mu             sync.Mutex
 	proposals      map[string][]Proposed
 	roster         *statement.Roster // the newest one; nil: none
 	rosterRequired bool              // a roster has said so
+	distrusted     []DistrustedKey   // by the admin, by site
 }
 
 // Identity pins the identity of a new site's signature, or compares it with the pin: ErrPin.
@@ -167,6 +169,10 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 	}
 	if r, _ := t.currentRoster(); r != nil && r.Distrusts(identity) {
 		return "", reason.Err("roster-distrusts", "site", site, "fingerprint", identity)
+	}
+	if since := t.distrusts(identity); !since.IsZero() {
+		return "", reason.Err("trusts-distrusted", "site", site, "fingerprint", identity,
+			"since", since)
 	}
 	err = t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
 		pin, err := tx.Pin(site)
