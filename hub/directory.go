@@ -68,6 +68,11 @@ func (s site) anew(now time.Time) site {
 	return site{Name: s.Name, Created: now, Former: former[max(0, len(former)-maxFormer):]}
 }
 
+// isBefore reports whether a time is of an earlier holder of the name. The zero time is of none.
+func (s site) isBefore(t time.Time) bool {
+	return len(s.Former) > 0 && !t.IsZero() && t.Before(s.Created)
+}
+
 func (s site) canSend() bool    { return s.Role == config.RoleSend || s.Role == config.RoleBoth }
 func (s site) canReceive() bool { return s.Role == config.RoleReceive || s.Role == config.RoleBoth }
 func (s site) isRemoved() bool  { return !s.Removed.IsZero() }

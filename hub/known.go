@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"time"
 
 	"sealpost/hub/api"
@@ -50,6 +51,11 @@ func (c *call) known(in api.KnownRequest) error {
 		if err != nil {
 			return err
 		}
+		for i, k := range known {
+			if c.caller.isBefore(k.Published.Spooled) {
+				known[i] = spool.Known{Envelope: k.Envelope, State: spool.StateUnknown}
+			}
+		}
 		invented := 0
 		for _, k := range known {
 			if k.State == spool.StateUnknown {
@@ -84,12 +90,46 @@ const eventBytes = 1 << 20
 func (c *call) events(in api.EventsRequest) error {
 	ctx, cancel := c.waitContext(in.Wait)
 	defer cancel()
-	events, next, err := c.hub.spool.Events(ctx, c.caller.Name, in.After, eventBytes)
-	if err != nil {
-		return err
+	for after := in.After; ; {
+		events, next, err := c.hub.spool.Events(ctx, c.caller.Name, after, eventBytes)
+		if err != nil {
+			return err
+		}
+		own, err := c.ownEvents(events)
+		if err != nil {
+			return err
+		}
+		if len(own) > 0 || len(events) == 0 {
+			return c.reply(api.EventsAnswer{Events: own, Next: next})
+		}
+		after = next
 	}
-	if len(events) == 0 {
-		events = []spool.Event{}
+}
+
+// ownEvents returns the events without those of an earlier holder of the caller's name. Envelopes
+// of that one can be settled after the name was given again.
+func (c *call) ownEvents(events []spool.Event) (own []spool.Event, err error) {
+	if len(c.caller.Former) == 0 {
+		return append([]spool.Event{}, events...), nil
 	}
-	return c.reply(api.EventsAnswer{Events: events, Next: next})
+	var ids []id.Envelope
+	for _, e := range events {
+		if e.Envelope != "" && !c.caller.isBefore(e.Time) {
+			ids = append(ids, e.Envelope)
+		}
+	}
+	slices.Sort(ids)
+	earlier := map[id.Envelope]bool{}
+	for some := range slices.Chunk(slices.Compact(ids), api.MaxKnown) {
+		known, err := c.hub.spool.Known(c.r.Context(), c.caller.Name, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range known {
+			earlier[k.Envelope] = c.caller.isBefore(k.Published.Spooled)
+		}
+	}
+	return slices.DeleteFunc(append([]spool.Event{}, events...), func(e spool.Event) bool {
+		return c.caller.isBefore(e.Time) || earlier[e.Envelope]
+	}), nil
 }
