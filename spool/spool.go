@@ -70,11 +70,12 @@ type Spool interface {
 	// Stage opens the upload of one large envelope, named by (Sender, Envelope). It reopens the
 	// upload after a cut line or a restart. An upload reserves the parts that it has or receives,
 	// and at most LookAhead beside them: ErrFull when the disk would fall below its reserve, and
-	// ErrQuota when that passes a quota. Without a new part it expires after UploadIdle; reopening
-	// it prolongs nothing. The newest caller wins: an older Staging answers ErrDisplaced from then
-	// on. Another size under the same name: ErrConflict. An envelope that is already published: a
-	// Staging with nothing missing. Without a size it reopens an open upload only, else
-	// ErrNotFound. An envelope that was forgotten: ErrForgotten.
+	// ErrQuota when that passes a quota. A reopened one has the same errors if its next missing
+	// part has no room: a caller asks before it makes the part. Without a new part it expires after
+	// UploadIdle; reopening it prolongs nothing. The newest caller wins: an older Staging answers
+	// ErrDisplaced from then on. Another size under the same name: ErrConflict. An envelope that is
+	// already published: a Staging with nothing missing. Without a size it reopens an open upload
+	// only, else ErrNotFound. An envelope that was forgotten: ErrForgotten.
 	Stage(ctx context.Context, up Upload) (Staging, error)
 
 	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit

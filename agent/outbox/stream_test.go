@@ -413,3 +413,41 @@ func TestBuffersOfParts(t *testing.T) {
 		t.Errorf("%d buffers are kept, %d are lent", len(p.free), p.lent)
 	}
 }
+
+// fullHub is a hub without room for another part.
+type fullHub struct{ *fileHub }
+
+func (fullHub) OpenUpload(context.Context, api.UploadRequest) (api.UploadState, error) {
+	return api.UploadState{}, &api.Error{Code: api.CodeFull}
+}
+
+// A file that has ended its sealing is not sealed on before the hub has room.
+func TestALargeFileIsNotSealedForAFullHub(t *testing.T) {
+	s := newSealer(t)
+	hub := newFileHub(t)
+	s.hub = hub
+	m := s.large(5*api.PartSize, 1)
+	out, err := s.seal(t.Context(), *newJob(s.route(), []ledger.Outgoing{m}))
+	testkit.Must(t, err)
+	defer out.free()
+	hub.fail = func(n int) error {
+		if n >= 2 {
+			return &api.Error{Code: api.CodeFull}
+		}
+		return nil
+	}
+	if err := out.stream.upload(t.Context()); !errors.Is(err, api.ErrFull) {
+		t.Fatal(err)
+	}
+	out.stream.halt()
+	s.hub = fullHub{hub}
+	for range 3 {
+		if err := out.stream.upload(t.Context()); !errors.Is(err, api.ErrFull) ||
+			out.stream.stop != nil || s.memory.lent > 0 {
+			t.Fatalf("%d parts are in memory, %v", s.memory.lent, err)
+		}
+	}
+	s.hub = hub
+	hub.fail = func(int) error { return nil }
+	testkit.Must(t, out.stream.upload(t.Context()))
+}

@@ -50,14 +50,24 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 	case u == nil && reopen:
 		err = spool.ErrNotFound
 	case u == nil:
-		u, err = s.begin(ctx, name, up.Size)
+		if u, err = s.begin(ctx, name, up.Size); err == nil {
+			return &staging{u, u.displace()}, nil
+		}
 	case u.size != up.Size && !reopen:
 		err = spool.ErrConflict
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &staging{u, u.displace()}, nil
+	st := &staging{u, u.displace()}
+	if missing := st.Missing(); !reopen && len(missing) > 0 {
+		n := min(spool.PartSize, u.size-int64(missing[0])*spool.PartSize)
+		if err := s.takePart(ctx, u, n); err != nil { // as its Put would
+			return nil, err
+		}
+		s.holdings.giveBack(u, n, 0)
+	}
+	return st, nil
 }
 
 // begin creates the file, and then records the upload if there is room to reserve.

@@ -277,7 +277,8 @@ var quotaTests = map[string]func(*room){
 	},
 	"refuse a part before it is read": func(r *room) {
 		up, part := vast(9)
-		r.limit(spool.Quotas{Site: spool.Quota{Reserved: spool.LookAhead + spool.PartSize}})
+		tight := spool.Quotas{Site: spool.Quota{Reserved: spool.LookAhead + spool.PartSize}}
+		r.limit(tight)
 		st, err := r.Stage(r.ctx, up)
 		r.no(err)
 		r.no(r.put(st, 0, part))
@@ -286,8 +287,24 @@ var quotaTests = map[string]func(*room){
 			Limit: spool.LimitReserved, Used: spool.LookAhead + spool.PartSize,
 			Allowed: spool.LookAhead + spool.PartSize, Needed: spool.PartSize})
 		r.check(len(st.Missing()) == 8, "missing %v", st.Missing())
+		for range 2 {
+			_, err = r.Stage(r.ctx, up) // the same, before a caller makes the part
+			r.over(err, spool.OverQuota{Scope: spool.ScopeSite, Name: string(lab),
+				Limit: spool.LimitReserved, Used: spool.LookAhead + spool.PartSize,
+				Allowed: spool.LookAhead + spool.PartSize, Needed: spool.PartSize})
+			r.counts(spool.Usage{Uploads: 1, Reserved: spool.LookAhead + spool.PartSize})
+			r.restart()
+			r.limit(tight)
+		}
 		r.limit(spool.Quotas{})
-		r.no(r.put(st, 1, part))
+		st, err = r.Stage(r.ctx, up)
+		r.no(err)
+		for n := 1; n < 9; n++ {
+			r.no(r.put(st, n, part))
+		}
+		r.limit(spool.Quotas{Site: spool.Quota{Reserved: 1}})
+		_, err = r.Stage(r.ctx, up) // it needs no part
+		r.no(err)
 	},
 	"let an upload receive no more than the look-ahead at once": func(r *room) {
 		up, part := vast(9)
