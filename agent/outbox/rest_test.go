@@ -24,6 +24,7 @@ type sealer struct {
 	*Outbox
 	t    testing.TB
 	tray *box
+	lab  testIdentity
 }
 
 func newSealer(t testing.TB) *sealer {
@@ -50,7 +51,7 @@ func newSealer(t testing.TB) *sealer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sealer{o, t, o.trays[0]}
+	s := &sealer{o, t, o.trays[0], identity}
 	s.run()
 	return s
 }

@@ -194,7 +194,8 @@ func TestALargeFileIsSealedOnItsWay(t *testing.T) {
 	}
 }
 
-// After a restart in the second segment, no part of the first one is sent again.
+// After a restart in the second segment, no part of the first one is sent again. The certificate
+// may have been renewed meanwhile.
 func TestARestartKeepsWholeSegments(t *testing.T) {
 	s := newSealer(t)
 	hub := newFileHub(t)
@@ -214,6 +215,11 @@ func TestARestartKeepsWholeSegments(t *testing.T) {
 	}
 	out.free()
 	before := hub.parts[out.ID][envelope.SegmentParts]
+	csr, err := s.lab.CSR()
+	testkit.Must(t, err)
+	chain, err := s.lab.authority.IssueSite(csr, s.site, time.Now())
+	testkit.Must(t, err)
+	testkit.Must(t, s.lab.SetChain(chain, s.lab.network, time.Now()))
 	out = s.found(out.ID)
 	testkit.Must(t, s.reopen(t.Context(), job{decision: route, sealed: out}))
 	defer out.free()
