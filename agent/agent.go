@@ -69,7 +69,10 @@ type Agent struct {
 	settled   settledHead
 	rosterAge reason.Reason // as watchRoster has seen it last; keepLink's own
 
-	mu          sync.Mutex // guards the three fields below
+	ownKeys []id.Hash // hashes of the recipient keys that this site has had; fixed by New
+
+	mu          sync.Mutex // guards the four fields below
+	ownShown    reason.Reason
 	link        Link
 	roster      rosterLink
 	isUnwelcome bool // the hub answers, and has refused something at the last hello
@@ -156,6 +159,9 @@ func (a *Agent) open(version string) (err error) {
 		RequireRoster: a.cfg.Roster == config.RosterRequired,
 		Verifier:      certs.NewVerifier(root), Now: a.now, Log: a.log}
 	if err := a.trust.Load(context.Background()); err != nil {
+		return err
+	}
+	if err := a.rememberOwnKey(context.Background()); err != nil {
 		return err
 	}
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),

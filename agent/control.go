@@ -64,6 +64,8 @@ type Status struct {
 	Blocked []id.Site `json:"blocked,omitempty"`
 	// keys for which this site seals nothing and from which it takes nothing, whoever shows them
 	Distrusted []DistrustedKey `json:"distrusted,omitempty"`
+	// the key of another one that the hub shows for this site
+	OwnDiffers reason.Reason `json:"own_differs,omitzero"`
 }
 
 // Roles returns how the hub's role for this site differs from the site's own, and what to do. It is
@@ -175,7 +177,8 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 	latest := min(max(in.Latest, 0), 1000)
 	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(),
 		Words: spoken.Words(a.identity.Key()), Network: a.network,
-		Expires: a.identity.NotAfter(), Roster: a.rosterState(), Distrusted: a.trust.Distrusted()}
+		Expires: a.identity.NotAfter(), Roster: a.rosterState(), Distrusted: a.trust.Distrusted(),
+		OwnDiffers: a.ownDiffers()}
 	a.mu.Lock()
 	s.Link = a.link
 	a.mu.Unlock()

@@ -88,4 +88,7 @@ func TestALostRecipientKey(t *testing.T) {
 		l := centre.status().Link
 		return !l.Connected && l.Trouble.Code == "key-of-older-state"
 	})
+	if own := centre.status().OwnDiffers; !own.IsZero() {
+		t.Errorf("a key of its own is an alarm: %v", own)
+	}
 }

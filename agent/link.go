@@ -162,6 +162,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 	if hello.Suite != a.cfg.Suite {
 		return stranger.SuiteDiffers(hello.Suite, a.cfg.Suite)
 	}
+	a.lookAtOwn(hello)
 	if a.cfg.Receives() && hello.MayReceive && (!*uploaded || hello.KeyHash != a.keyHash()) {
 		if err := a.uploadKey(ctx); err != nil {
 			return err

@@ -260,7 +260,7 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	if s.Link.Hold != nil {
 		out.Hold = OnHold(*s.Link.Hold)
 	}
-	out.Audit, out.Roster = s.Link.Audit, s.Roster.Stops
+	out.Audit, out.Roster, out.Own = s.Link.Audit, s.Roster.Stops, s.OwnDiffers
 	out.BlockedBy = s.Unwelcome()
 	for _, sender := range s.Link.Uncompared {
 		out.Uncompared = append(out.Uncompared, NotCompared(sender))

@@ -79,6 +79,10 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 	default:
 		say(doctor.OK, self, reason.New("agent-connected", "hub", s.Link.Hub), reason.Reason{})
 	}
+	if !s.OwnDiffers.IsZero() {
+		say(doctor.Fail, reason.New("check-trust", "site", s.Site), s.OwnDiffers,
+			reason.OwnDiffers.Words().Next)
+	}
 	if c := s.Link.Copy; c != nil {
 		say(doctor.Fail, reason.New("check-copies"), agent.AlsoRuns(*c),
 			reason.TwoCopies.Words().Next)

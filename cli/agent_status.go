@@ -97,6 +97,9 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	if c := s.Link.Copy; c != nil {
 		p.matter(reason.TwoCopies, "", agent.AlsoRuns(*c))
 	}
+	if !s.OwnDiffers.IsZero() {
+		p.matter(reason.OwnDiffers, "", s.OwnDiffers)
+	}
 	if !s.Link.Audit.IsZero() {
 		p.matter(reason.PastChanged, "", s.Link.Audit)
 	}

@@ -41,6 +41,7 @@ type Snapshot struct {
 	Uncompared []reason.Reason
 	Copy       reason.Reason // where another agent runs with this site's keys
 	Audit      reason.Reason // how the hub's audit chain contradicts its past
+	Own        reason.Reason // the key of another one that the hub shows for this site
 	Roster     reason.Reason // why the roster lets nothing be sent or taken
 	Clock      reason.Reason // how wrong it is
 	Expires    time.Time
@@ -238,6 +239,9 @@ func (s Snapshot) link(l *lines) {
 	}
 	if !s.Copy.IsZero() && !s.Stopped {
 		l.tell(reason.TwoCopies, "", s.Copy)
+	}
+	if !s.Own.IsZero() && !s.Stopped {
+		l.tell(reason.OwnDiffers, "", s.Own)
 	}
 	if !s.Audit.IsZero() && !s.Stopped {
 		l.tell(reason.PastChanged, "", s.Audit)

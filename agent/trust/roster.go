@@ -200,6 +200,16 @@ func (t *Trust) StillTrusted(ctx context.Context, sites []id.Site) (bool, error)
 	return true, nil
 }
 
+// RosterIdentity returns the identity that the roster names for a site; empty: none.
+func (t *Trust) RosterIdentity(site id.Site) id.Hash {
+	r, _ := t.currentRoster()
+	if r == nil || !t.Now().Before(r.Ends) {
+		return ""
+	}
+	on, _ := r.Find(site)
+	return on.Identity
+}
+
 // isRostered reports whether a roster that has not ended names a site with an identity.
 func (t *Trust) isRostered(site id.Site, identity id.Hash) bool {
 	r, _ := t.currentRoster()

@@ -26,6 +26,7 @@ const (
 	Unwelcome    Situation = "unwelcome"     // a recipient takes nothing from this site
 	Uncompared   Situation = "uncompared"    // nothing is taken from a sender before a comparison
 	TwoCopies    Situation = "two-copies"    // a second agent runs with the keys of this site
+	OwnDiffers   Situation = "own-differs"   // the hub shows another key for this site
 	PastChanged  Situation = "past-changed"  // the hub's audit chain contradicts its past
 	NoRoster     Situation = "no-roster"     // the required roster is missing or has ended
 	Expiring     Situation = "expiring"      // the certificate ends soon
@@ -45,9 +46,9 @@ const (
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
 		NotTaken, LeftAlone, Repeated, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched,
-		WrongClock, RoleDiffers, OnHold, Unwelcome, Uncompared, TwoCopies, PastChanged, NoRoster,
-		Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed,
-		TakenOver, Stopped}
+		WrongClock, RoleDiffers, OnHold, Unwelcome, Uncompared, TwoCopies, OwnDiffers, PastChanged,
+		NoRoster, Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox, Refused, Away,
+		Failed, TakenOver, Stopped}
 }
 
 // InOutbox lists the situations of entries that are left alone, those that need a user first.
