@@ -73,10 +73,11 @@ func command(args []string) error {
 	f.IntVar(&o.large, "large", 8, "large files in flight")
 	f.IntVar(&o.small, "small", 10_000, "files of 4 KiB")
 	f.IntVar(&o.drops, "drops", 200, "single files, one after the other")
-	f.Func("only", "parts to run, of steps,large,small,idle (default all)", func(s string) error {
-		o.only = strings.Split(s, ",")
-		return nil
-	})
+	f.Func("only", "parts to run, of steps,large,small,single,idle (default all)",
+		func(s string) error {
+			o.only = strings.Split(s, ",")
+			return nil
+		})
 	f.StringVar(&o.json, "json", "", "write the report for machines to this file")
 	f.StringVar(&o.table, "table", "", "write the table to this file, too")
 	f.StringVar(&o.svg, "svg", "", "draw the report into this file")
@@ -134,7 +135,7 @@ func (o *options) measure(ctx context.Context, r room.Room) (err error) {
 		name string
 		do   func(context.Context, *network, *options, *report) error
 	}{{"steps", measureSteps}, {"small", measureSmall}, {"idle", measureIdle},
-		{"large", measureLarge}} {
+		{"single", measureSingle}, {"large", measureLarge}} {
 		if !o.hasPart(part.name) {
 			continue
 		}

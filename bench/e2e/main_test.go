@@ -30,6 +30,18 @@ func TestQuick(t *testing.T) {
 		len(r.Runs) != 4 {
 		t.Errorf("the report is not whole: %+v", r)
 	}
+	if s := r.Single; s == nil || len(s.Phases) != 4 || s.Extra <= 0 || s.Extra > 64<<20 ||
+		s.Run.Seconds <= 0 {
+		t.Errorf("the single file is not whole: %+v", s)
+	} else {
+		sum := 0.0
+		for _, p := range s.Phases {
+			sum += p.Seconds
+		}
+		if diff := sum - s.Run.Receipts; diff > 1e-6 || diff < -1e-6 {
+			t.Errorf("the phases %+v are not %f s", s.Phases, s.Run.Receipts)
+		}
+	}
 	for _, run := range r.Runs {
 		if run.Seconds <= 0 || run.Receipts < run.Seconds || run.Ceiling <= 0 || run.Machine <= 0 ||
 			len(run.Processes) != 6 {

@@ -25,6 +25,7 @@ type report struct {
 	Steps   []step       `json:"steps"`
 	Runs    []run        `json:"runs"`
 	Idle    *idle        `json:"idle,omitempty"`
+	Single  *single      `json:"single,omitempty"`
 }
 
 func newReport(r room.Room, o options) (*report, error) {
@@ -185,6 +186,9 @@ func (r *report) text() string {
 	}
 	if r.Idle != nil {
 		b.WriteString(r.Idle.line())
+	}
+	if r.Single != nil {
+		b.WriteString(r.Single.table())
 	}
 	return b.String()
 }

@@ -31,6 +31,7 @@ type run struct {
 	Ceiling   float64   `json:"ceiling"` // bytes or files per second
 	Machine   float64   `json:"machine_cpu_seconds"`
 	Processes []process `json:"processes"`
+	begun     time.Time // the first drop
 }
 
 func (r run) bytesPerSecond() float64 { return float64(r.Files) * float64(r.Size) / r.Seconds }
@@ -74,7 +75,7 @@ func (n *network) traffic(ctx context.Context, name string, lab *site, files int
 	if err != nil {
 		return r, err
 	}
-	begun := time.Now()
+	r.begun = time.Now()
 	if err := dropAll(prepared, filepath.Join(lab.dir, "outbox")); err != nil {
 		return r, err
 	}
@@ -90,7 +91,7 @@ func (n *network) traffic(ctx context.Context, name string, lab *site, files int
 	if r.Processes, r.Machine, err = m.end(); err != nil {
 		return r, err
 	}
-	r.Seconds, r.Receipts = arrived.Sub(begun).Seconds(), signed.Sub(begun).Seconds()
+	r.Seconds, r.Receipts = arrived.Sub(r.begun).Seconds(), signed.Sub(r.begun).Seconds()
 	if err := take(); err != nil {
 		return r, err
 	}
