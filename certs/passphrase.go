@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/pem"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/youmark/pkcs8"
 
@@ -26,9 +27,11 @@ type Passphrases struct {
 var (
 	ErrEncrypted  = reason.Err("key-encrypted")
 	ErrPassphrase = reason.Err("passphrase-wrong")
+	// ErrPassphraseFile is no fs.ErrNotExist, which would mean that the key is missing.
+	ErrPassphraseFile = reason.Err("passphrase-unread")
 )
 
-// LeastPassphrase is the least length of a new passphrase, in bytes. A thief of the file tries
+// LeastPassphrase is the least length of a new passphrase, in characters. A thief of the file tries
 // passphrases without limit.
 const LeastPassphrase = 12
 
@@ -87,8 +90,8 @@ func (p Passphrases) encode(path string, key *ecdsa.PrivateKey) ([]byte, error) 
 	kind := encryptedKind
 	if len(passphrase) == 0 {
 		kind = "PRIVATE KEY"
-	} else if len(passphrase) < LeastPassphrase {
-		return nil, reason.Err("passphrase-short", "least", LeastPassphrase)
+	} else if err := CheckPassphrase(passphrase); err != nil {
+		return nil, err
 	}
 	der, err := pkcs8.MarshalPrivateKey(key, passphrase, encryption)
 	if err != nil {
@@ -129,19 +132,33 @@ func isEncrypted(data []byte) bool {
 // maxPassphrase is the greatest length of a passphrase, in bytes.
 const maxPassphrase = 1024
 
-// ReadPassphrase returns the passphrase in a private file: all of it, without a line end after it.
+// CheckPassphrase returns an error for a new passphrase that is too short.
+func CheckPassphrase(text []byte) error {
+	if utf8.RuneCount(text) < LeastPassphrase {
+		return reason.Err("passphrase-short", "least", LeastPassphrase)
+	}
+	return nil
+}
+
+// ReadPassphrase returns the passphrase in a private file, or ErrPassphraseFile.
 func ReadPassphrase(path string) ([]byte, error) {
 	text, err := secretfile.Read(path, maxPassphrase)
 	if err != nil {
-		return nil, reason.Err("passphrase-file", "path", path, "why", err)
+		return nil, reason.Err("passphrase-file", "cause", ErrPassphraseFile, "path", path,
+			"why", reason.Of(err))
 	}
-	if text = TrimPassphrase(text); len(text) == 0 {
-		return nil, reason.Err("passphrase-empty", "path", path)
-	}
-	return text, nil
+	return OnlyLine(path, text)
 }
 
-// TrimPassphrase removes the line end after a passphrase.
-func TrimPassphrase(text []byte) []byte {
-	return bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+// OnlyLine returns the passphrase in the text of a file. It refuses a second line: openssl takes
+// the first one only.
+func OnlyLine(path string, text []byte) ([]byte, error) {
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+	if len(text) == 0 {
+		return nil, reason.Err("passphrase-empty", "cause", ErrPassphraseFile, "path", path)
+	}
+	if bytes.ContainsAny(text, "\n\r") {
+		return nil, reason.Err("passphrase-lines", "cause", ErrPassphraseFile, "path", path)
+	}
+	return text, nil
 }

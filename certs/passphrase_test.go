@@ -63,7 +63,7 @@ func TestKeysUnderAPassphrase(t *testing.T) {
 	}
 	short := filepath.Join(t.TempDir(), "short")
 	_, err = under("hunter2").InitRoot(short, "TEST")
-	wantError(t, err, nil, "at least 12 bytes")
+	wantError(t, err, nil, "at least 12 characters")
 	if _, err := os.Stat(filepath.Join(short, rootKeyFile)); err == nil {
 		t.Error("a key was made under a short passphrase")
 	}
@@ -184,17 +184,21 @@ func TestReadPassphrase(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
 		"secret": "secret", "secret\n": "secret", "secret\r\n": "secret",
-		" two words \n": " two words ", "a\nb\n": "a\nb", "\n": "", "": "",
+		" two words \n": " two words ", "a\nb\n": "", "a\rb": "", "a\n\n": "", "\n": "", "": "",
 	} {
 		path := filepath.Join(dir, "passphrase")
 		if err := secretfile.Write(path, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		got, err := ReadPassphrase(path)
-		if string(got) != want || (err == nil) != (want != "") {
+		if string(got) != want || (err == nil) != (want != "") ||
+			errors.Is(err, ErrPassphraseFile) != (want == "") {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
 	_, err := ReadPassphrase(filepath.Join(dir, "none"))
-	wantError(t, err, os.ErrNotExist, "file "+filepath.Join(dir, "none")+" with a passphrase")
+	wantError(t, err, ErrPassphraseFile, "from the file "+filepath.Join(dir, "none"))
+	if errors.Is(err, os.ErrNotExist) {
+		t.Error("a missing passphrase file counts as a missing key")
+	}
 }

@@ -73,8 +73,8 @@ func (a *asker) newOne(path string) (text []byte, err error) {
 	if len(text) == 0 && a.optional {
 		return nil, nil
 	}
-	if len(text) < certs.LeastPassphrase { // before it is asked for a second time
-		return nil, reason.Err("passphrase-short", "least", certs.LeastPassphrase)
+	if err := certs.CheckPassphrase(text); err != nil { // before it is asked for a second time
+		return nil, err
 	}
 	repeated, err := a.prompt("The same again: ")
 	if err != nil {

@@ -52,10 +52,7 @@ func credential() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if text = certs.TrimPassphrase(text); len(text) == 0 {
-		return nil, reason.Err("passphrase-empty", "path", path)
-	}
-	return text, nil
+	return certs.OnlyLine(path, text)
 }
 
 // Names of key files, and of the file in the state folder with the path of the root's folder.

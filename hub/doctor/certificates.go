@@ -27,12 +27,16 @@ func authority(_ context.Context, p *subject, found func(finding.Finding)) {
 		found(finding.Failure(check, reason.Of(err), reason.New("hub-init-first")))
 		return
 	case errors.Is(err, certs.ErrEncrypted):
-		// the service or the terminal of the hub has the passphrase
 		if a, err = certs.ReadAuthority(p.Config.State); err == nil {
-			found(finding.Good(reason.New("check-issuing-key"),
-				reason.New("hub-issuing-encrypted", "credential", hub.Credential)))
+			key := reason.New("check-issuing-key")
+			if p.absence == nil {
+				found(finding.Good(key, reason.New("hub-issuing-opened")))
+			} else {
+				found(finding.Warning(key, reason.New("hub-issuing-encrypted"),
+					reason.New("hub-give-passphrase", "credential", hub.Credential)))
+			}
 		}
-	case errors.Is(err, certs.ErrPassphrase):
+	case errors.Is(err, certs.ErrPassphrase), errors.Is(err, certs.ErrPassphraseFile):
 		found(finding.Failure(check, reason.Of(err), reason.New("hub-right-passphrase")))
 		return
 	}
