@@ -232,9 +232,10 @@ func agentResendCommand() *cobra.Command {
 		Use: "resend MESSAGE --to SITE", Short: "Send what a finished message held to one site " +
 			"again",
 		Long: "Send what a delivered or failed message held to one site, as a new message under\n" +
-			"a new message id. The file must still lie where sealpost left it. A message that\n" +
-			"the admin of the hub has put back into the queue of that site is refused, since\n" +
-			"it would arrive twice, unless --twice says that this is wanted.",
+			"a new message id. One that still waits for other sites can be sent again to a\n" +
+			"site that does not get it. The file must still lie where sealpost left it. A\n" +
+			"message that the admin of the hub has put back into the queue of that site is\n" +
+			"refused, since it would arrive twice, unless --twice says that this is wanted.",
 		Args: wantArgs("MESSAGE"), Example: "  sealpost agent resend FL-LAB_DAT_20251008_001 " +
 			"--to SF-RC",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -33,9 +33,12 @@ func (m Message) isDoubtedAt(r Recipient) bool {
 	return waits && r.Outcome == "" && !r.Doubt.IsZero()
 }
 
+// hasRefused reports whether a recipient's answer is final, and it does not get the message.
+func hasRefused(r Recipient) bool { return r.Outcome != "" && r.Outcome != ledger.OutcomeDelivered }
+
 // whyNotResent returns an error if a message may not be sent to a site again. It may once it has
-// ended, or if the site's receipt is not believed. Of one that is on its way to the site again the
-// operator must want two.
+// ended, or if the site does not get it, or if the site's receipt is not believed. Of one that is
+// on its way to the site again the operator must want two.
 func (o *Outbox) whyNotResent(ctx context.Context, m ledger.Outgoing, in Resending) error {
 	switch m.State {
 	case ledger.Withdrawn:
@@ -59,7 +62,7 @@ func (o *Outbox) whyNotResent(ctx context.Context, m ledger.Outgoing, in Resendi
 	switch {
 	case m.State == ledger.Failed && isThere(stands.isRequeuedAt) && !in.Twice:
 		return reason.Err("resend-of-requeued", "message", m.ID, "site", in.To)
-	case m.State == ledger.Failed, isThere(stands.isDoubtedAt):
+	case m.State == ledger.Failed, isThere(stands.isDoubtedAt), isThere(hasRefused):
 		return nil
 	}
 	return reason.Err("not-finished", "message", m.ID, "state", m.State.Reason())

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -190,6 +191,35 @@ func TestResendBeforeTheMove(t *testing.T) {
 		return tx.Fail(m.UID, reason.Text("why"), time.Now())
 	}); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := s.Resend(t.Context(), Resending{Message: string(m.ID), To: "CA-RC"}); err != nil {
+		t.Error(err)
+	}
+	if !exists(filepath.Join(s.tray.Outbox(), "@CA-RC", "data.csv")) {
+		t.Error("no copy is in the outbox")
+	}
+}
+
+// A message waits for one recipient and does not reach another. It can be sent to the second one
+// again, and not to the first.
+func TestResendWhileOthersAreWaitedFor(t *testing.T) {
+	s := newSealer(t)
+	m := s.taken("data.csv")[0]
+	e := ledger.Envelope{ID: id.Random128[id.Envelope](), Address: m.Address,
+		Recipients: []ledger.Recipient{{Site: "CA-RC", Key: "k"}, {Site: "SF-RC", Key: "k"}}}
+	s.update(func(tx *ledger.Tx) error {
+		return errors.Join(tx.Seal(e, []ledger.SealedMessage{{Seq: m.Seq, UID: m.UID}},
+			ledger.Taken), tx.Publish(e.ID, "incarnation", 1, time.Now()),
+			tx.Answer(ledger.Answer{Envelope: e.ID, Site: "CA-RC", Time: time.Now(),
+				Outcomes: []ledger.Outcome{{UID: m.UID, Outcome: ledger.OutcomeDead,
+					Code: recipientRemoved}}}))
+	})
+	if got := s.state(m); got != ledger.Published {
+		t.Fatalf("it is %s", got)
+	}
+	_, err := s.Resend(t.Context(), Resending{Message: string(m.ID), To: "SF-RC"})
+	if got := reason.Of(err).Code; got != "not-finished" {
+		t.Errorf("to the one that is waited for: %v", err)
 	}
 	if _, err := s.Resend(t.Context(), Resending{Message: string(m.ID), To: "CA-RC"}); err != nil {
 		t.Error(err)

@@ -41,9 +41,22 @@ func (m Message) WaitsFor() reason.Reason {
 		case r.Outcome == ledger.OutcomeDelivered:
 			answers = append(answers, reason.New("site-has-it", "site", r.Site))
 		default:
-			answers = append(answers, reason.New("site-never-gets-it", "site", r.Site))
+			answers = append(answers, m.lackedBy(r))
 		}
 	}
 	return reason.New("waits-at-hub", "open", open, "since", m.Published, "answers", answers,
 		"ends", orNone(m.Expires))
+}
+
+// lackedBy returns the final answer of a recipient without the message, and the way to send it there
+// again.
+func (m Message) lackedBy(r Recipient) reason.Reason {
+	c := ledger.Outcome{Outcome: r.Outcome, Code: r.Code}
+	switch {
+	case isRemoved(c):
+		return reason.New("site-removed", "site", r.Site, "message", m.ID)
+	case isUnplaced(c), r.Code == forgottenByHub:
+		return reason.New("site-never-gets-it", "site", r.Site)
+	}
+	return reason.New("site-lacks-it", "site", r.Site, "message", m.ID)
 }

@@ -50,7 +50,9 @@ func TestWhichFileWaitsForWhichCentre(t *testing.T) {
 			waiting("002", "y.txt", since, outbox.Recipient{Site: "CA-RC"},
 				outbox.Recipient{Site: "SF-RC"}),
 			waiting("003", "z.txt", since, has, outbox.Recipient{Site: "NY-RC",
-				Outcome: ledger.OutcomeDead},
+				Outcome: ledger.OutcomeDead, Code: "expired"},
+				outbox.Recipient{Site: "UT-RC", Outcome: ledger.OutcomeDead,
+					Code: "recipient-removed"},
 				outbox.Recipient{Site: "SF-RC", Doubt: reason.Text("another key")}),
 		}})
 	want := strings.NewReplacer("TIME", reason.TimeText(since), "\\\n", "").Replace(`UNDER WAY
@@ -58,7 +60,9 @@ func TestWhichFileWaitsForWhichCentre(t *testing.T) {
   "x.txt" [FL-LAB_DAT_20251008_001] waits at the hub for SF-RC since TIME; CA-RC has it
   "y.txt" [FL-LAB_DAT_20251008_002] waits at the hub for CA-RC, SF-RC since TIME
   "z.txt" [FL-LAB_DAT_20251008_003] waits at the hub for SF-RC (its receipt is \
-not believed) since TIME; CA-RC has it; NY-RC does not get it
+not believed) since TIME; CA-RC has it; NY-RC does not get it (again: 'sealpost agent resend \
+FL-LAB_DAT_20251008_003 --to NY-RC'); UT-RC does not get it, as the admin of the \
+hub has removed it (once it is in the network again: 'sealpost agent resend FL-LAB_DAT_20251008_003 --to UT-RC')
   and 12 more
   Is it safe?   Yes. It lies in the folder sending until every site has signed for it.
   What next?    Each site gets it by itself as soon as sealpost runs there.
