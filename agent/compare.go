@@ -6,6 +6,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/spoken"
@@ -39,10 +40,22 @@ func identityOf(site id.Site, fingerprint id.Hash) Identity {
 	return Identity{site, fingerprint, spoken.Words(fingerprint)}
 }
 
+// otherSite parses the name of a site that a user compares. It is not this one.
+func (a *Agent) otherSite(name string) (id.Site, error) {
+	site, err := id.ParseSite(name)
+	if err == nil && site == a.site {
+		err = reason.Err("trust-own-site", "site", site)
+	}
+	return site, err
+}
+
+// siteNotSeen is the reason of a site whose identity neither a pin nor the hub shows.
+const siteNotSeen reason.Code = "site-not-seen"
+
 // identify returns the fingerprints to compare with a site. It asks the hub about one that this
 // site has not met.
 func (a *Agent) identify(ctx context.Context, in IdentityRequest) (i Identities, err error) {
-	site, err := id.ParseSite(in.Site)
+	site, err := a.otherSite(in.Site)
 	if err != nil {
 		return i, err
 	}
@@ -95,5 +108,9 @@ func (a *Agent) shownBy(ctx context.Context, site id.Site) (id.Hash, error) {
 			}
 		}
 	}
-	return "", reason.Err("site-not-seen", "site", site, "why", err)
+	var why error
+	if !errors.Is(err, api.ErrNotAllowed) && !errors.Is(err, api.ErrUnroutable) {
+		why = err // the hub's answer about an unknown site has no more than site-not-seen
+	}
+	return "", reason.Err("site-not-seen", "site", site, "why", why)
 }

@@ -53,11 +53,36 @@ func TestTwoUsersCompare(t *testing.T) {
 	if p := lab.pinOf("CA-RC"); p.Ground != "compared" || p.Since.IsZero() {
 		t.Errorf("compared: %+v", p)
 	}
+	accept := func(site, print string) (agent.Done, error) {
+		var done agent.Done
+		return done, lab.call(agent.PathTrust, agent.TrustRequest{Site: site, Fingerprint: print},
+			&done)
+	}
+	for want, in := range map[string][2]string{
+		"the fingerprint of FL-LAB, not of CA-RC": {"CA-RC", string(lab.status().Fingerprint)},
+		"FL-LAB is this site":                     {"FL-LAB", string(own.Fingerprint)},
+		"the fingerprint of CA-RC, not of SF-RC":  {"SF-RC", string(own.Fingerprint)},
+	} {
+		if _, err := accept(in[0], in[1]); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("trust %v: %v, want %q", in, err, want)
+		}
+	}
+	if _, err := lab.identify("FL-LAB"); err == nil ||
+		!strings.Contains(err.Error(), "FL-LAB is this site") {
+		t.Errorf("a comparison with the own site: %v", err)
+	}
+	done, err := accept("CA-RC", strings.Repeat("0", 64))
+	if err != nil || len(done.Says) != 2 || done.Says[0].Code != "trusted-other" ||
+		!strings.Contains(done.Says[1].String(), string(own.Fingerprint)+", which was compared") {
+		t.Errorf("another fingerprint than the compared one: %v, %v", done.Says, err)
+	}
+	lab.trust("CA-RC", own.Fingerprint)
 	if both, err = centre.identify("FL-LAB"); err != nil || both.Ground != "seen" {
 		t.Errorf("the centre compares %+v, %v", both, err)
 	}
 	if _, err := lab.identify("NO-RC"); err == nil ||
-		!strings.Contains(err.Error(), "--fingerprint") {
+		!strings.Contains(err.Error(), "--fingerprint") ||
+		strings.Contains(err.Error(), "not allowed") {
 		t.Errorf("a site that nothing is known of: %v", err)
 	}
 }

@@ -235,21 +235,41 @@ func (a *Agent) ownRoute(name string) (string, error) {
 }
 
 func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
-	site, err := id.ParseSite(in.Site)
+	site, err := a.otherSite(in.Site)
 	if err != nil {
 		return Done{}, err
 	}
-	offered, err := a.trust.Accept(ctx, site, in.Fingerprint)
+	identity, err := trust.ParseFingerprint(site, in.Fingerprint)
+	if err != nil {
+		return Done{}, err
+	}
+	if identity == a.identity.Key() {
+		return Done{}, reason.Err("fingerprint-of-other", "site", site, "other", a.site)
+	}
+	shown, err := a.identify(ctx, IdentityRequest{Site: in.Site})
+	if err != nil && reason.Of(err).Code != siteNotSeen {
+		return Done{}, err
+	}
+	before, err := a.trust.Accept(ctx, site, string(identity))
 	if err != nil {
 		return Done{}, err
 	}
 	if err := a.trustsAgain(ctx, site); err != nil {
 		return Done{}, err
 	}
-	if offered != "" {
-		return done(reason.New("trusted-other", "site", site, "offered", offered)), nil
+	says := []reason.Reason{reason.New("trusted", "site", site)}
+	if offered := shown.Other.Fingerprint; offered != "" && offered != identity {
+		says[0] = reason.New("trusted-other", "site", site, "offered", offered)
 	}
-	return done(reason.New("trusted", "site", site)), nil
+	if before.Identity != "" && before.Identity != identity {
+		var compared any
+		if !before.Compared.IsZero() {
+			compared = before.Compared
+		}
+		says = append(says, reason.New("trusted-before", "site", site, "before", before.Identity,
+			"compared", compared))
+	}
+	return done(says...), nil
 }
 
 func (a *Agent) block(ctx context.Context, in BlockRequest) (Done, error) {

@@ -64,6 +64,15 @@ func (tx *Tx) PinnedTo(recipientKey string, other id.Site) (id.Site, error) {
 	return list[0].Site, nil
 }
 
+// IdentityOf returns the site that is pinned to an identity, if it is not other.
+func (tx *Tx) IdentityOf(identity id.Hash, other id.Site) (id.Site, error) {
+	list, err := tx.pins("identity = ? AND site <> ?", identity, other)
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return list[0].Site, nil
+}
+
 // SetPin writes a site's whole pin.
 func (tx *Tx) SetPin(p Pin) error {
 	tx.trust.changed = true

@@ -252,11 +252,11 @@ func TestAPersonTrustsAnotherIdentity(t *testing.T) {
 	n.sends(before)
 	n.waitsOn(after, "another identity")
 	print := string(after.identity.Key())
-	offered, err := n.Accept(t.Context(), "CA-RC",
+	was, err := n.Accept(t.Context(), "CA-RC",
 		strings.ToUpper(print[:32])+" "+print[32:60]+":"+print[60:])
 	must(t, err)
-	if offered != "" {
-		t.Errorf("it says that %s was offered", offered)
+	if was.Identity != before.identity.Key() || was.Offered != after.identity.Key() {
+		t.Errorf("the pin before: %+v", was)
 	}
 	n.sends(after)
 	n.waitsOn(before, "another identity")
@@ -268,10 +268,10 @@ func TestAPersonTrustsAnIdentityThatWasNotOffered(t *testing.T) {
 	before, liar, real := n.peer("CA-RC"), n.peer("CA-RC"), n.peer("CA-RC")
 	n.sends(before)
 	n.waitsOn(liar, "another identity")
-	offered, err := n.Accept(t.Context(), "CA-RC", string(real.identity.Key()))
+	was, err := n.Accept(t.Context(), "CA-RC", string(real.identity.Key()))
 	must(t, err)
-	if offered != liar.identity.Key() {
-		t.Errorf("it says that %q was offered", offered)
+	if was.Offered != liar.identity.Key() {
+		t.Errorf("the pin before: %+v", was)
 	}
 	n.waitsOn(liar, "another identity")
 	n.waitsOn(before, "another identity")
@@ -307,6 +307,25 @@ func TestAPersonTrustsAnotherKey(t *testing.T) {
 	_, err := n.Accept(t.Context(), "CA-RC", string(first.identity.Key()))
 	must(t, err)
 	n.sends(renewed)
+}
+
+// A user cannot trust a site by the fingerprint of another one. The pin and its comparison stay.
+func TestAFingerprintOfAnotherSite(t *testing.T) {
+	n := newNetwork(t)
+	n.approve("CA-RC", "SF-RC")
+	centre, other := n.peer("CA-RC"), n.peer("SF-RC")
+	must(t, n.Identity(t.Context(), "SF-RC", other.identity.Key()))
+	_, err := n.Accept(t.Context(), "CA-RC", string(centre.identity.Key()))
+	must(t, err)
+	before := n.pin("CA-RC")
+	_, err = n.Accept(t.Context(), "CA-RC", string(other.identity.Key()))
+	if r := reason.Of(err); r.Code != "fingerprint-of-other" ||
+		!strings.Contains(r.String(), "the fingerprint of SF-RC, not of CA-RC") {
+		t.Errorf("another site's fingerprint: %v", err)
+	}
+	if after := n.pin("CA-RC"); after != before {
+		t.Errorf("the pin was %+v and is %+v", before, after)
+	}
 }
 
 func TestTrustBeforeTheFirstContact(t *testing.T) {

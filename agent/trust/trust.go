@@ -159,30 +159,34 @@ func ParseFingerprint(site id.Site, fingerprint string) (id.Hash, error) {
 
 // Accept records that a user has compared a site's fingerprint, over another channel than the hub.
 // The site's next statement pins its recipient key anew. If this identity was pinned already and
-// only another one was offered, the pin stays, and the offered one is wrong. It returns the
-// identity offered last, if that is not the accepted one.
+// only another one was offered, the pin stays, and the offered one is wrong. It refuses the
+// identity of another site. It returns the pin before, which is zero at the first sight.
 func (t *Trust) Accept(ctx context.Context, site id.Site,
-	fingerprint string) (offered id.Hash, err error) {
+	fingerprint string) (before ledger.Pin, err error) {
 	identity, err := ParseFingerprint(site, fingerprint)
 	if err != nil {
-		return "", err
+		return before, err
 	}
 	if r, _ := t.currentRoster(); r != nil && r.Distrusts(identity) {
-		return "", reason.Err("roster-distrusts", "site", site, "fingerprint", identity)
+		return before, reason.Err("roster-distrusts", "site", site, "fingerprint", identity)
 	}
 	if since := t.distrusts(identity); !since.IsZero() {
 		return "", reason.Err("trusts-distrusted", "site", site, "fingerprint", identity,
 			"since", since)
 	}
 	err = t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
+		owner, err := tx.IdentityOf(identity, site)
+		if err == nil && owner != "" {
+			err = reason.Err("fingerprint-of-other", "site", site, "other", owner)
+		}
+		if err != nil {
+			return err
+		}
 		pin, err := tx.Pin(site)
 		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 			return err
 		}
-		offered = ""
-		if pin.Offered != identity {
-			offered = pin.Offered
-		}
+		before = pin
 		t.Log.Info("trusted", "peer", site, "fingerprint", identity, "by", "a user")
 		if pin.Identity == identity && (pin.Trouble.IsZero() || pin.Offered != identity) {
 			pin.Trouble, pin.Offered, pin.Compared = reason.Reason{}, "", t.Now()
@@ -191,7 +195,7 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 		return tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now(),
 			Compared: t.Now()})
 	})
-	return offered, err
+	return before, err
 }
 
 // Approve sets the approved sites of an address; none means the hub's first complete proposal. It
