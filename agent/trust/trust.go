@@ -171,7 +171,7 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 		return before, reason.Err("roster-distrusts", "site", site, "fingerprint", identity)
 	}
 	if since := t.distrusts(identity); !since.IsZero() {
-		return "", reason.Err("trusts-distrusted", "site", site, "fingerprint", identity,
+		return before, reason.Err("trusts-distrusted", "site", site, "fingerprint", identity,
 			"since", since)
 	}
 	err = t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
