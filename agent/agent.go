@@ -68,6 +68,8 @@ type Agent struct {
 	seen      witness // of the hub's audit chain; keepLink's own
 	settled   settledHead
 	rosterAge reason.Reason // as watchRoster has seen it last; keepLink's own
+	// the number of the roster before the last hello was sent; keepLink's own
+	rosterAsked int64
 
 	ownKeys []id.Hash // hashes of the recipient keys that this site has had; fixed by New
 

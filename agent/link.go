@@ -77,6 +77,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 	for {
 		a.watchRoster()
 		a.witnessReceipt(ctx)
+		a.rosterAsked = a.trust.Roster().Number
 		hello, err := a.hub.Hello(ctx)
 		if err == nil {
 			err = a.welcome(ctx, hello, &uploaded)

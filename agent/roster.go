@@ -29,16 +29,20 @@ type RosterState struct {
 // rosterLink is the offer of the hub. Agent.mu guards it.
 type rosterLink struct {
 	offered int64 // the number that the hub has said
+	held    int64 // the number of this site's roster when the hub was asked
 	refused reason.Reason
 }
 
-// rosterState returns the state of the roster.
+// rosterState returns the state of the roster. An older one of the hub is reported once the hub has
+// said it since this site took the newer one: until then it may have that one too.
 func (a *Agent) rosterState() RosterState {
 	s := RosterState{RosterState: a.trust.Roster(), Stops: a.trust.RosterAge()}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s.Refused = a.roster.refused; a.link.Connected && a.roster.offered != s.Number {
-		s.Hub = a.roster.offered
+	offered := a.roster.offered
+	isBehind := offered < s.Number && a.roster.held == s.Number
+	if s.Refused = a.roster.refused; a.link.Connected && (offered > s.Number || isBehind) {
+		s.Hub = offered
 	}
 	return s
 }
@@ -46,12 +50,12 @@ func (a *Agent) rosterState() RosterState {
 // followRoster fetches a roster that is newer than this site's. One that is not taken is reported
 // until the hub offers another.
 func (a *Agent) followRoster(ctx context.Context, offered int64) {
+	held := a.trust.Roster().Number
 	a.mu.Lock()
 	before := a.roster
-	a.roster.offered = offered
+	a.roster.offered, a.roster.held = offered, a.rosterAsked
 	a.mu.Unlock()
-	held := a.trust.Roster().Number
-	if offered < held && offered != before.offered {
+	if offered < a.rosterAsked && (offered != before.offered || a.rosterAsked != before.held) {
 		a.log.Warn("the hub has an older roster", "number", offered, "held", held)
 	}
 	if offered <= held {

@@ -147,7 +147,9 @@ func TestTheHubHidesARevocation(t *testing.T) {
 	lab.delivers("before.csv")
 
 	// A split view: one lab has the next roster by file, and the hub shows the older one.
-	pa.takesRoster(w.roster(2, distrusting(centre), lab, pa))
+	if got := pa.takesRoster(w.roster(2, distrusting(centre), lab, pa)); got.Hub != 0 {
+		t.Errorf("the hub is accused before it was asked again: %+v", got)
+	}
 	pa.drop("x.csv", []byte("1"))
 	eventually(t, "it is not sent", func() bool {
 		return pa.status().Outbox.Blocked["pa-lab.dat"].Code == "roster-distrusts"
