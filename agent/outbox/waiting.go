@@ -48,8 +48,8 @@ func (m Message) WaitsFor() reason.Reason {
 		"ends", orNone(m.Expires))
 }
 
-// lackedBy returns the final answer of a recipient without the message, and the way to send it there
-// again.
+// lackedBy returns the final answer of a recipient without the message, and the way to send it
+// there again.
 func (m Message) lackedBy(r Recipient) reason.Reason {
 	c := ledger.Outcome{Outcome: r.Outcome, Code: r.Code}
 	switch {

@@ -62,7 +62,8 @@ func TestWhichFileWaitsForWhichCentre(t *testing.T) {
   "z.txt" [FL-LAB_DAT_20251008_003] waits at the hub for SF-RC (its receipt is \
 not believed) since TIME; CA-RC has it; NY-RC does not get it (again: 'sealpost agent resend \
 FL-LAB_DAT_20251008_003 --to NY-RC'); UT-RC does not get it, as the admin of the \
-hub has removed it (once it is in the network again: 'sealpost agent resend FL-LAB_DAT_20251008_003 --to UT-RC')
+hub has removed it (once it is in the network again: \
+'sealpost agent resend FL-LAB_DAT_20251008_003 --to UT-RC')
   and 12 more
   Is it safe?   Yes. It lies in the folder sending until every site has signed for it.
   What next?    Each site gets it by itself as soon as sealpost runs there.
