@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"sync/atomic"
@@ -82,7 +83,7 @@ func (v *moving) bring(ctx context.Context, list []ledger.Outgoing) error {
 	}
 	fault.Point("outbox-recorded")
 	for _, m := range placed {
-		if v.isGood(m, h.removeAside(ctx, asideAt(m), m.Name, sourceAt(m))) {
+		if v.isGood(m, h.removeAside(ctx, m, asideAt(m), m.Name, sourceAt(m))) {
 			v.moved = append(v.moved, m)
 		}
 	}
@@ -181,7 +182,7 @@ func (h *handles) placeCopy(m ledger.Outgoing, temp string) error {
 	}
 	h.Forget(temp)
 	now, err := h.observe(asideAt(m) + "/" + m.Name)
-	if err == nil && !isSameContent(now, m.Source) {
+	if err == nil && m.State != ledger.Failed && !isSameContent(now, m.Source) {
 		h.Release() // some systems rename no folder of which one is open
 		err = errors.Join(tray.ErrChanged, h.GiveBack(asideAt(m), m.Name))
 	}
@@ -236,7 +237,9 @@ func (v *moving) adoptCopies(ctx context.Context,
 		}
 		was[m.ID] = m.UID
 		m.Source = now
-		v.t.o.identify(&m)
+		if m.State == ledger.Claimed { // a recalled one keeps its identity
+			v.t.o.identify(&m)
+		}
 		all = append(all, m)
 		if m.UID == was[m.ID] {
 			adopted = append(adopted, m)
@@ -258,13 +261,17 @@ func (v *moving) adoptCopies(ctx context.Context,
 }
 
 // removeAside removes the parts of an entry in a hidden folder that equal its copy, and gives the
-// rest back. That has come, or was changed, after the claim, and is taken as another message.
-func (h *handles) removeAside(ctx context.Context, folder, name, content string) error {
+// rest back. That has come, or was changed, after the claim, and is taken as another message. The
+// rest of a failed message is never taken: it stays for tidyOne.
+func (h *handles) removeAside(ctx context.Context, m ledger.Outgoing, folder, name,
+	content string) error {
 	isGone, err := h.RemoveSame(ctx, folder+"/"+name, content)
 	h.Release() // some systems rename or remove no folder of which one is open
 	switch {
 	case err != nil:
 		return err
+	case !isGone && m.State == ledger.Failed:
+		return nil
 	case !isGone:
 		h.t.log.Warn("changed while it was taken; the rest is taken by itself")
 		return h.GiveBack(folder, name)
@@ -273,6 +280,71 @@ func (h *handles) removeAside(ctx context.Context, folder, name, content string)
 		return err
 	}
 	return nil
+}
+
+// maxRests bounds the names that an entry may get in the folder of a failed message.
+const maxRests = 9
+
+// fileAside copies an entry that is set aside into the failed message's folder, and removes the
+// original. It copies none that is there already, and replaces no other.
+func (h *handles) fileAside(ctx context.Context, m ledger.Outgoing, folder, name string) error {
+	original, hasCopied := folder+"/"+name, false
+	for n := 1; n <= maxRests; n++ {
+		place := placeAt(m) + "/" + name
+		if n > 1 {
+			place = fmt.Sprintf("%s/%d %s", placeAt(m), n, name)
+		}
+		if !hasCopied && !h.Exists(place) {
+			if err := h.copyFailed(ctx, m, original, place); err != nil {
+				return err
+			}
+			hasCopied = true
+		}
+		isGone, err := h.RemoveSame(ctx, original, place)
+		h.Release() // some systems rename or remove no folder of which one is open
+		if err != nil || isGone {
+			return err
+		}
+	}
+	return tray.ErrChanged
+}
+
+// copyFailed copies an entry from another disk durably to a place in the folder of a failed
+// message.
+func (h *handles) copyFailed(ctx context.Context, m ledger.Outgoing, rel, place string) error {
+	src, name, err := h.At(rel)
+	if err != nil {
+		return err
+	}
+	to, err := h.Dir(tray.SendingPart)
+	if err == nil {
+		err = h.hasRoom(m.Source.Size)
+	}
+	if err != nil {
+		return err
+	}
+	temp := tray.CopyName()
+	defer h.dropCopy(tray.SendingPart + "/" + temp)
+	err = h.Copy(ctx, src, name, to, temp)
+	switch {
+	case err != nil:
+	case h.IsDir(tray.SendingPart + "/" + temp):
+		err = to.SyncTree(temp)
+	default:
+		err = to.SyncFile(temp)
+	}
+	if err == nil {
+		err = h.Root.MkdirAll(path.Dir(place), 0o777)
+	}
+	if err == nil {
+		err = h.Rename(tray.SendingPart+"/"+temp, place)
+	}
+	if err != nil {
+		return err
+	}
+	h.t.log.Warn("a file of a failed message was set aside until now", "message", m.ID,
+		"place", place)
+	return h.Root.SyncGroup(nil, []string{tray.SendingPart, tray.FailedPart, path.Dir(place)})
 }
 
 // setCopying notes a message that is being copied from another disk; nil: no more.
@@ -299,11 +371,13 @@ func (t *box) canTake(ctx context.Context, h *handles, dir string,
 		return false
 	}
 	// otherwise the next sweep continues
-	return t.knowDisk(ctx, h, dir) && t.tidyAside(ctx, h, dir) == nil
+	return t.knowDisk(ctx, h, dir) && t.tidyAside(ctx, h, dir) == nil &&
+		t.guardRecalled(ctx, h, dir) == nil
 }
 
 // tidyAside gives back the entries that are set aside in a folder of outbox/ without a claim. The
-// ledger was lost, or their disk was away. It removes those that were copied.
+// ledger was lost, or their disk was away. It removes those that were copied. Those of failed
+// messages go to failed/, since a recalled file must not be sent.
 func (t *box) tidyAside(ctx context.Context, h *handles, dir string) error {
 	part := path.Join(tray.OutboxPart, dir, tray.AsideName)
 	top, err := h.Dir(part)
@@ -354,9 +428,12 @@ func (t *box) tidyOne(ctx context.Context, h *handles, folder string) error {
 		content = contentAt(m)
 	}
 	for _, name := range names {
-		if isKnown && m.State != ledger.Withdrawn && name == m.Name {
-			err = h.removeAside(ctx, folder, name, content)
-		} else {
+		switch {
+		case isKnown && m.State == ledger.Failed:
+			err = h.fileAside(ctx, m, folder, name)
+		case isKnown && m.State != ledger.Withdrawn && name == m.Name:
+			err = h.removeAside(ctx, m, folder, name, content)
+		default:
 			err = h.GiveBack(folder, name)
 		}
 		if err != nil {

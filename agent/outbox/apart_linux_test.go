@@ -310,9 +310,7 @@ func TestTheDiskOfAnOutboxIsAway(t *testing.T) {
 					t.Error("a file of another disk is taken meanwhile")
 				}
 				s.unmounts(folder)
-				copied := t.TempDir()
-				testkit.Must(t, exec.Command("cp", "-a", disk+"/.", copied).Run())
-				s.mountsOn(copied, folder)
+				s.mountsCopy(disk, folder)
 				s.claimAll(newFinder(s.tray))
 				got, err := s.Message(t.Context(), string(m.ID))
 				testkit.Must(t, err)
@@ -344,30 +342,93 @@ func (s *sealer) expectAway(m ledger.Outgoing, folder string) {
 	}
 }
 
-// A message that is recalled while its disk is away goes to failed/ with its file later.
+// A message that is recalled while its disk is away, or another one is there, is never sent. It
+// goes to failed/ with its file once its disk is back, though others are used meanwhile.
 func TestARecallWhileTheDiskIsAway(t *testing.T) {
-	s := newSealer(t)
-	disk := s.mounts("outbox")
-	m := s.claimedIn("outbox", "a")
-	s.unmounts("outbox")
+	for _, place := range []string{"claimed", "set aside", "set aside, changed", "filed before"} {
+		for _, other := range []string{"nothing", "a folder", "a disk"} {
+			t.Run(place+", "+other, func(t *testing.T) {
+				s := newSealer(t)
+				disk := s.mounts("outbox")
+				m := s.claimedIn("outbox", "a")
+				if place != "claimed" {
+					testkit.Must(t, opened(t, s.tray).SetAside(droppedAt(m), asideAt(m)))
+				}
+				if place == "set aside, changed" {
+					testkit.Must(t, os.WriteFile(s.at(asideAt(m)+"/a"), []byte("more"), 0o644))
+				}
+				s.unmounts("outbox")
+				s.usesMeanwhile(other)
+				s.recallAway(m)
+				if place == "filed before" { // as by an earlier program
+					testkit.Must(t, s.ledger.Update(t.Context(), func(tx *ledger.Tx) error {
+						return tx.Filed([]ledger.Outgoing{m}, time.Now())
+					}))
+				}
+				n := s.count()
+				if other == "a disk" {
+					s.unmounts("outbox")
+				}
+				s.mountsCopy(disk, "outbox")
+				s.tray.disks = disks{} // as after a start
+				s.claimAll(newFinder(s.tray))
+				if got := s.count(); got != n {
+					t.Errorf("%d messages of %d: it is sent after all", got, n)
+				}
+				s.file()
+				s.claimAll(newFinder(s.tray))
+				if got := s.count(); got != n || !s.has("failed/"+string(m.ID)+"/a") ||
+					s.has("outbox/a") || s.has("outbox/.sealpost/FL*") {
+					t.Errorf("with its disk: %d messages of %d, or it is not in failed", got, n)
+				}
+			})
+		}
+	}
+}
+
+// usesMeanwhile has a file of another disk, or of the folder below a mount, taken.
+func (s *sealer) usesMeanwhile(other string) {
+	s.t.Helper()
+	switch other {
+	case "nothing":
+		return
+	case "a disk":
+		s.mounts("outbox")
+	}
+	s.tray.disks = disks{} // as after a start
 	s.claimAll(newFinder(s.tray))
-	_, err := s.Recall(t.Context(), string(m.ID))
-	testkit.Must(t, err)
+}
+
+// recallAway recalls a message whose disk is away, and expects that it is not filed without its
+// file. Others are taken then.
+func (s *sealer) recallAway(m ledger.Outgoing) {
+	s.t.Helper()
+	_, err := s.Recall(s.t.Context(), string(m.ID))
+	testkit.Must(s.t, err)
 	s.file()
 	s.claimAll(newFinder(s.tray))
+	s.file()
 	if s.has("failed/*") {
-		t.Error("it is filed without its file")
+		s.t.Error("it is filed without its file")
 	}
-	status, err := s.Status(t.Context(), 1)
-	testkit.Must(t, err)
+	status, err := s.Status(s.t.Context(), 1)
+	testkit.Must(s.t, err)
 	if len(status.NotTaken) > 0 {
-		t.Errorf("it is still said: %v", status.NotTaken)
+		s.t.Errorf("it is still said: %v", status.NotTaken)
 	}
-	s.mountsOn(disk, "outbox")
-	s.file()
+	put(s.t, s.at("outbox"), "b")
 	s.claimAll(newFinder(s.tray))
-	s.expectTree("failed/"+string(m.ID)+"/WHY.txt", "failed/"+string(m.ID)+"/a",
-		"outbox/.sealpost/disk.id")
+	if !s.has("sending/*/b") {
+		s.t.Error("a file there is not taken meanwhile")
+	}
+}
+
+// mountsCopy mounts a copy of a disk: the file ids differ.
+func (s *sealer) mountsCopy(disk, folder string) {
+	s.t.Helper()
+	copied := s.t.TempDir()
+	testkit.Must(s.t, exec.Command("cp", "-a", disk+"/.", copied).Run())
+	s.mountsOn(copied, folder)
 }
 
 // A disk with nothing of a message on it is forgotten. A claimed file that a user then removes is

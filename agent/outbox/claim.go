@@ -436,7 +436,7 @@ func (t *box) recoverClaim(ctx context.Context, h *handles,
 		t.guardDropped(h, m, err)
 		return m, false, nil
 	}
-	hasDisk, isAway, unknown := t.diskOf(ctx, h, m.Dir)
+	hasDisk, isAway, unknown := t.diskOf(ctx, h, m)
 	switch {
 	case unknown != nil:
 		return m, false, unknown

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,57 +20,79 @@ import (
 
 // A folder of outbox/ with a disk of its own has a random id in a note on that disk, and the ledger
 // remembers the id. While the disk is away, the files that were claimed from there are missing, as
-// if a user had removed them. Their messages wait, and are not withdrawn.
+// if a user had removed them. Their messages wait, and are not withdrawn. After a recall another
+// disk may take its place. The recalled messages keep the id of theirs until they are filed.
 
 // diskNote is the note with the id of a disk, in the hidden folder there.
 const diskNote = "disk.id"
 
 // disks has the ids of disks, by their folders under outbox/: "" is outbox/ itself.
 type disks struct {
-	mu  sync.Mutex        // guards the fields below
-	ids map[string]string // as the ledger has them; nil: not read yet
-	now map[string]bool   // whether they had a disk of their own at the last sweep
+	mu   sync.Mutex            // guards the fields below
+	ids  map[string]string     // as the ledger has them; nil: not read yet
+	left map[id.Message]string // the disks of recalled messages that another has replaced
+	now  map[string]bool       // whether they had a disk of their own at the last sweep
 }
 
-// diskIDs returns the remembered ids.
-func (t *box) diskIDs(ctx context.Context) (map[string]string, error) {
+// diskIDs returns the remembered ids of folders, and of messages on disks before those.
+func (t *box) diskIDs(ctx context.Context) (ids map[string]string, left map[id.Message]string,
+	err error) {
 	t.disks.mu.Lock()
 	defer t.disks.mu.Unlock()
 	if t.disks.ids != nil {
-		return t.disks.ids, nil
+		return t.disks.ids, t.disks.left, nil
 	}
-	ids := map[string]string{}
-	err := t.o.view(ctx, func(tx *ledger.Tx) error {
-		text, err := tx.Setting(t.disksKey())
-		if err != nil || text == "" {
-			return err
-		}
-		return json.Unmarshal([]byte(text), &ids)
+	err = t.o.view(ctx, func(tx *ledger.Tx) error {
+		ids, left = map[string]string{}, map[id.Message]string{}
+		return errors.Join(readSetting(tx, t.disksKey(), &ids),
+			readSetting(tx, t.leftKey(), &left))
 	})
 	if err == nil {
-		t.disks.ids = ids
+		t.disks.ids, t.disks.left = ids, left
 	}
-	return ids, err
+	return ids, left, err
+}
+
+// readSetting reads a setting of the ledger into a value, which stays if there is none.
+func readSetting(tx *ledger.Tx, key string, into any) error {
+	text, err := tx.Setting(key)
+	if err != nil || text == "" {
+		return err
+	}
+	return json.Unmarshal([]byte(text), into)
 }
 
 func (t *box) disksKey() string { return "own-disks/" + t.Name }
+func (t *box) leftKey() string  { return "left-disks/" + t.Name }
 
-// rememberDisk records the id of a folder's disk; "": it has none of its own any more.
-func (t *box) rememberDisk(ctx context.Context, dir, disk string) error {
-	before, err := t.diskIDs(ctx)
+// rememberDisk records the id of a folder's disk; "": it has none of its own any more. Recalled
+// messages on the one before keep that.
+func (t *box) rememberDisk(ctx context.Context, dir, disk string, recalled []id.Message) error {
+	before, leftBefore, err := t.diskIDs(ctx)
 	if err != nil {
 		return err
 	}
-	ids := maps.Clone(before)
+	ids, left := maps.Clone(before), maps.Clone(leftBefore)
+	for _, m := range recalled {
+		left[m] = before[dir]
+	}
 	if ids[dir] = disk; disk == "" {
 		delete(ids, dir)
 	}
-	text, err := json.Marshal(ids)
-	if err != nil {
-		return err
-	}
 	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Set(t.disksKey(), string(text))
+		for m := range left {
+			row, err := tx.Message(string(m))
+			if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+				return err
+			}
+			if err != nil || row.Filed {
+				delete(left, m)
+			}
+		}
+		text, err := json.Marshal(ids)
+		leftText, failed := json.Marshal(left)
+		return errors.Join(err, failed, tx.Set(t.disksKey(), string(text)),
+			tx.Set(t.leftKey(), string(leftText)))
 	})
 	if err != nil {
 		return err
@@ -78,7 +101,7 @@ func (t *box) rememberDisk(ctx context.Context, dir, disk string) error {
 		"own", disk != "")
 	t.disks.mu.Lock()
 	defer t.disks.mu.Unlock()
-	t.disks.ids = ids
+	t.disks.ids, t.disks.left = ids, left
 	return nil
 }
 
@@ -96,13 +119,13 @@ func (h *handles) diskID(dir string) (disk string) {
 	return disk
 }
 
-// diskOf reports whether the ledger remembers a disk of a folder in outbox/, and whether that is
+// diskOf reports whether the ledger remembers the disk of a message in outbox/, and whether that is
 // not there now.
-func (t *box) diskOf(ctx context.Context, h *handles, dir string) (isKnown, isAway bool,
+func (t *box) diskOf(ctx context.Context, h *handles, m ledger.Outgoing) (isKnown, isAway bool,
 	err error) {
-	ids, err := t.diskIDs(ctx)
-	isKnown = ids[dir] != ""
-	return isKnown, isKnown && ids[dir] != h.diskID(dir), err
+	ids, left, err := t.diskIDs(ctx)
+	disk := cmp.Or(left[m.ID], ids[m.Dir])
+	return disk != "", disk != "" && disk != h.diskID(m.Dir), err
 }
 
 // knowDisk records the disk of a folder in outbox/, and reports whether entries can be taken from
@@ -115,7 +138,7 @@ func (t *box) knowDisk(ctx context.Context, h *handles, dir string) bool {
 	}
 	t.disks.now[dir] = isOwn
 	t.disks.mu.Unlock()
-	ids, err := t.diskIDs(ctx)
+	ids, _, err := t.diskIDs(ctx)
 	have := h.diskID(dir)
 	if err != nil || isOwn && have != "" && have == ids[dir] || !isOwn && ids[dir] == "" {
 		return err == nil
@@ -124,7 +147,7 @@ func (t *box) knowDisk(ctx context.Context, h *handles, dir string) bool {
 	switch {
 	case err != nil:
 		return false
-	case waiting > 0 || !isOwn && recalled > 0:
+	case waiting > 0 || !isOwn && len(recalled) > 0:
 		return !isOwn // see noteDisks
 	case !isOwn:
 		have = ""
@@ -134,7 +157,7 @@ func (t *box) knowDisk(ctx context.Context, h *handles, dir string) bool {
 			return false
 		}
 	}
-	return t.rememberDisk(ctx, dir, have) == nil
+	return t.rememberDisk(ctx, dir, have, recalled) == nil
 }
 
 // nameDisk gives the disk of a folder in outbox/ an id.
@@ -149,41 +172,71 @@ func (h *handles) nameDisk(dir string) (disk string, err error) {
 		})
 }
 
-// onDisk counts the messages with a file on the disk of a folder in outbox/, which is away. Some
-// wait to be moved, others were recalled.
-func (t *box) onDisk(ctx context.Context, h *handles, dir string) (waiting, recalled int64,
-	err error) {
-	waiting, err = t.countLost(ctx, h, dir, func(tx *ledger.Tx, after int64) ([]ledger.Outgoing,
-		error) {
-		return tx.Claimed(t.Name, after, claimGroup)
-	})
-	if err == nil {
-		recalled, err = t.countLost(ctx, h, dir, func(tx *ledger.Tx,
-			after int64) ([]ledger.Outgoing, error) {
-			return tx.Unfiled(t.Name, after, fileGroup)
-		})
+// onDisk counts the messages that wait with a file on the disk of a folder in outbox/, which is
+// away. It lists those of that disk that were recalled.
+func (t *box) onDisk(ctx context.Context, h *handles, dir string) (waiting int64,
+	recalled []id.Message, err error) {
+	_, left, err := t.diskIDs(ctx)
+	if err != nil {
+		return 0, nil, err
 	}
+	err = t.eachOf(ctx, dir, (*ledger.Tx).Claimed, func(m ledger.Outgoing) {
+		if h.isLost(m) {
+			waiting++
+		}
+		h.Relax()
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	err = t.eachOf(ctx, dir, (*ledger.Tx).Unfiled, func(m ledger.Outgoing) {
+		if left[m.ID] == "" && h.isLost(m) {
+			recalled = append(recalled, m.ID)
+		}
+		h.Relax()
+	})
 	return waiting, recalled, err
 }
 
-// countLost counts the lost messages of a folder in outbox/ on all pages of a list.
-func (t *box) countLost(ctx context.Context, h *handles, dir string,
-	page func(*ledger.Tx, int64) ([]ledger.Outgoing, error)) (n int64, err error) {
+// guardRecalled prevents that recalled files are taken from the disk of a folder in outbox/, which
+// is back.
+func (t *box) guardRecalled(ctx context.Context, h *handles, dir string) error {
+	ids, _, err := t.diskIDs(ctx)
+	if err != nil || ids[dir] == "" {
+		return err
+	}
+	return t.eachOf(ctx, dir, (*ledger.Tx).Unfiled, func(m ledger.Outgoing) {
+		_, isAway, err := t.diskOf(ctx, h, m)
+		if m.State != ledger.Failed || m.WasFiled() || m.Follows != "" || isAway || err != nil ||
+			h.Exists(sourceAt(m)) {
+			return
+		}
+		source, err := h.observe(droppedAt(m))
+		if err == nil && isSameContent(source, m.Source) {
+			t.setStuck(m, reason.New("waits-for-copy"))
+			poke(t.filing)
+		}
+		h.Relax()
+	})
+}
+
+// eachOf calls a function for the messages of a folder in outbox/ on all pages of a list.
+func (t *box) eachOf(ctx context.Context, dir string,
+	page func(*ledger.Tx, string, int64, int) ([]ledger.Outgoing, error),
+	do func(ledger.Outgoing)) error {
 	for after := int64(0); ; {
 		var list []ledger.Outgoing
 		err := t.o.view(ctx, func(tx *ledger.Tx) (err error) {
-			list, err = page(tx, after)
+			list, err = page(tx, t.Name, after, claimGroup)
 			return err
 		})
 		if err != nil || len(list) == 0 {
-			return n, err
+			return err
 		}
 		for _, m := range list {
-			after = m.Seq
-			if m.Dir == dir && h.isLost(m) {
-				n++
+			if after = m.Seq; m.Dir == dir {
+				do(m)
 			}
-			h.Relax()
 		}
 	}
 }
@@ -200,9 +253,9 @@ func (h *handles) isLost(m ledger.Outgoing) bool {
 
 // noteDisks notes the disks of outbox/ that are away while files of messages are on them.
 func (t *box) noteDisks(ctx context.Context, h *handles, notes map[string]reason.Reason) error {
-	ids, err := t.diskIDs(ctx)
+	ids, _, err := t.diskIDs(ctx)
 	for dir := range ids {
-		_, isAway, failed := t.diskOf(ctx, h, dir)
+		_, isAway, failed := t.diskOf(ctx, h, ledger.Outgoing{Dir: dir})
 		if failed != nil || !isAway {
 			err = errors.Join(err, failed)
 			continue

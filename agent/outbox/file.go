@@ -340,8 +340,22 @@ func (h *handles) moveRecalled(ctx context.Context, m ledger.Outgoing, to string
 	case h.Exists(sourceAt(m)):
 		return nil
 	}
-	if _, isAway, err := h.t.diskOf(ctx, h, m.Dir); err != nil || isAway {
-		return errors.Join(err, errDiskAway)
+	hasDisk, isAway, err := h.t.diskOf(ctx, h, m)
+	switch {
+	case err != nil:
+		return err
+	case isAway:
+		return errDiskAway
+	}
+	now, err := h.observe(droppedAt(m))
+	if hasDisk && err == nil && isSameContent(now, m.Source) && !same(now, m.Source) {
+		m.Source = now // its disk was mounted again, or copied: file ids are others
+		if err := h.t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+			return tx.Resource(m.UID, m)
+		}); err != nil {
+			return err
+		}
+		return h.moveRecalled(ctx, m, to)
 	}
 	return h.moveDropped(ctx, m, to)
 }
@@ -367,9 +381,12 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 	source, err := h.observe(droppedAt(m))
 	if err == nil && same(source, row.Source) {
 		h.emptied(ctx, m)
-		h.t.setStuck(m, reason.Reason{})
-		return h.MoveInto(droppedAt(m), to)
+		if err = h.MoveInto(droppedAt(m), to); err == nil {
+			h.t.setStuck(m, reason.Reason{})
+		}
+		return err
 	}
+	h.t.setStuck(m, reason.Reason{}) // another one of its name can be taken
 	if m.Group == (ledger.Group{}) {
 		return nil
 	}
