@@ -15,9 +15,9 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-const hubExportHelp = `Write the sites with their fingerprints and roles, and the queues with their
-bindings, into a file that is signed by the hub. If the hub is lost, a new one
-takes its place with this file and the root:
+const hubExportHelp = `Write the sites with their fingerprints and roles, the queues with their
+bindings, and the number of the roster, into a file that is signed by the hub. If
+the hub is lost, a new one takes its place with this file and the root:
 
   sealpost hub init --restore FILE --root ROOT --dir DIR
 
@@ -113,6 +113,13 @@ func printRestored(cmd *cobra.Command, r *hub.RestoreReport) error {
 		"themselves;\nadministrators have their rights again. Those removed, or joined, after "+
 		"that time\nstand there as they were then: check the list, and mend it with sealpost hub "+
 		"remove\nand hub admit.\n")
+	if r.RosterTaken > 0 {
+		printf(w, "Roster %d is taken from the root's folder.\n", r.RosterTaken)
+	}
+	if r.RosterTaken < r.Roster {
+		printf(w, "WARNING: the lost hub had roster %d, and the root's folder does not have it. "+
+			"Give it to\nthe new hub: sealpost hub roster FILE\n", r.Roster)
+	}
 	if len(invited) > 0 {
 		printf(w, "Their invitations are lost, so invite them again: %s\n",
 			strings.Join(invited, " "))

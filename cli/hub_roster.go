@@ -79,6 +79,10 @@ func siteNames(sites []id.Site) string {
 // rosterLine returns the number and the end of the roster in one line.
 func rosterLine(r hub.RosterState) shown {
 	now := time.Now()
+	if r.Lacks > 0 {
+		return shown(sprintf("THE LOST HUB HAD NUMBER %d, and this one has none as new: give it "+
+			"roster.jws of the root's folder (sealpost hub roster FILE)", r.Lacks))
+	}
 	if r.Number == 0 {
 		return "no roster: a lying hub is found only by comparing fingerprints"
 	}

@@ -283,7 +283,7 @@ func printSites(w io.Writer, out hub.SitesAnswer) error {
 	if err := printSiteFaults(w, out.Sites); err != nil {
 		return err
 	}
-	if out.Roster.Number > 0 {
+	if out.Roster.Number > 0 || out.Roster.Lacks > 0 {
 		printf(w, "\nRoster:       %s\n", rosterLine(out.Roster))
 		if err := printMissing(w, out.Roster); err != nil {
 			return err

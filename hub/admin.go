@@ -74,7 +74,7 @@ func (h *Hub) invited(ctx context.Context, valid time.Duration, out Invited,
 	}
 	h.log.Info("site invited", "site", out.Site, "role", out.Role, "expires", out.Expires)
 	out.Hub, out.Network, out.Suite = h.addresses(), h.verifier.Network, h.config.Suite
-	if r := h.roster.Load(); h.config.Roster == config.RosterRequired || r != nil && r.Required {
+	if h.config.Roster == config.RosterRequired || h.markRoster().Required {
 		out.Roster = config.RosterRequired
 	}
 	return out, nil

@@ -33,6 +33,7 @@ type export struct {
 	Listen  string         `toml:"listen"`
 	Site    []exportedSite `toml:"site"`
 	Queue   []config.Queue `toml:"queue"`
+	Roster  *rosterMark    `toml:"roster,omitempty"` // nil: there is none
 	// admins and viewers on other computers
 	Admin []exportedAdmin `toml:"admin,omitempty"`
 }
@@ -153,6 +154,9 @@ func (h *Hub) directoryNow() export {
 		e.Queue = append(e.Queue, config.Queue{Name: q.Name, Site: string(q.Site),
 			Bindings: q.Bindings})
 	}
+	if newest := h.markRoster(); newest.Number > 0 {
+		e.Roster = &newest
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.admins)) {
 		a := t.admins[name]
 		e.Admin = append(e.Admin, exportedAdmin{Name: name, Role: a.Role, Fingerprint: a.Key,
@@ -222,6 +226,9 @@ func (e export) check() error {
 	}
 	if e.Made.IsZero() {
 		return errors.New("the time is missing")
+	}
+	if e.Roster != nil && e.Roster.Number < 1 {
+		return errors.New("the roster has no number")
 	}
 	names := map[string]bool{}
 	for _, s := range e.Site {

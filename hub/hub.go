@@ -82,6 +82,7 @@ type Hub struct {
 	// [deliveries] of hub.toml
 	deliveries atomic.Pointer[config.Deliveries]
 	roster     atomic.Pointer[roster] // nil: there is none
+	lostRoster rosterMark             // of the export that was restored; zero: none
 	ages       ages
 
 	// read-held by the calls of admins on other computers; write-held while one is removed

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -9,13 +10,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sealpost/certs"
+	"sealpost/config"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
+	"sealpost/internal/strictjson"
+	"sealpost/statement"
 )
 
 // restoreFile is an export in the state folder, from Init until the hub's first start.
@@ -28,6 +33,9 @@ type RestoreReport struct {
 	Hub    string         `json:"hub"` // its name then
 	Sites  []RestoredSite `json:"sites"`
 	Queues int            `json:"queues"`
+	// number of the lost hub's roster, and of the one that the root's folder has; 0: none
+	Roster      int64 `json:"roster"`
+	RosterTaken int64 `json:"roster_taken"`
 	// admins and viewers on other computers
 	Admins []RestoredSite `json:"admins"`
 }
@@ -44,6 +52,7 @@ type RestoredSite struct {
 type restore struct {
 	export
 	text []byte
+	kept *roster // in the root's folder; nil: there is none
 }
 
 // readRestore reads the export of the options, and sets the options that it determines.
@@ -73,6 +82,9 @@ func (o *InitOptions) readRestore() (*restore, error) {
 	if o.Listen == "" {
 		o.Listen = r.Listen
 	}
+	if r.Roster != nil && r.Roster.Required {
+		o.Roster = cmp.Or(o.Roster, config.RosterRequired)
+	}
 	return r, nil
 }
 
@@ -90,7 +102,33 @@ func (r *restore) check(o InitOptions, state string) error {
 	if err == nil {
 		_, err = openExport(r.text, root)
 	}
+	if err == nil {
+		err = r.readRoster(filepath.Join(o.RootDir, rosterFile), root)
+	}
 	return err
+}
+
+// readRoster reads the roster that the root's folder keeps, if there is one.
+func (r *restore) readRoster(path string, root *x509.Certificate) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, statement.MaxRoster+2))
+	if err != nil {
+		return err
+	}
+	jws := strings.TrimSpace(string(text))
+	kept, err := statement.OpenRoster(jws, certs.NewVerifier(root))
+	if err != nil {
+		return reason.Err("roster-file", "file", path, "why", err)
+	}
+	r.kept = &roster{kept, jws}
+	return nil
 }
 
 // rootCertificate returns the certificate of the root under which the hub is set up. It returns
@@ -117,14 +155,35 @@ func (o InitOptions) rootCertificate(state string) (*x509.Certificate, error) {
 	return root.Certificate(), nil
 }
 
-// put stores the export for the hub's first start.
+// put stores the export and the roster for the hub's first start.
 func (r *restore) put(state string) error {
+	if r.kept != nil {
+		if err := secretfile.Write(filepath.Join(state, rosterFile),
+			[]byte(r.kept.jws)); err != nil {
+			return err
+		}
+	}
+	if r.Roster != nil {
+		text, err := strictjson.Marshal(r.Roster)
+		if err != nil {
+			return err
+		}
+		if err := secretfile.Write(filepath.Join(state, lostRosterFile), text); err != nil {
+			return err
+		}
+	}
 	return secretfile.Write(filepath.Join(state, restoreFile), r.text)
 }
 
 func (r *restore) report(from string) *RestoreReport {
 	out := &RestoreReport{From: from, Made: r.Made, Hub: r.Hub, Sites: []RestoredSite{},
 		Queues: len(r.Queue), Admins: []RestoredSite{}}
+	if r.Roster != nil {
+		out.Roster = r.Roster.Number
+	}
+	if r.kept != nil {
+		out.RosterTaken = r.kept.Number
+	}
 	for _, s := range r.Site {
 		out.Sites = append(out.Sites, RestoredSite{Site: s.Name, State: s.site().state(),
 			Role: s.Role, Fingerprint: s.Fingerprint})

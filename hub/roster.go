@@ -18,6 +18,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
+	"sealpost/internal/strictjson"
 	"sealpost/spool"
 	"sealpost/statement"
 )
@@ -25,6 +26,15 @@ import (
 // rosterFile, in the state folder, holds the newest roster as the root has signed it. It is no item
 // of the registry, whose items are smaller.
 const rosterFile = "roster.jws"
+
+// lostRosterFile, in the state folder, holds the rosterMark of the export that was restored.
+const lostRosterFile = "lost-roster.json"
+
+// rosterMark names the newest roster of a hub.
+type rosterMark struct {
+	Number   int64 `toml:"number" json:"number"`
+	Required bool  `toml:"required,omitempty" json:"required"`
+}
 
 // roster is the newest roster of the network.
 type roster struct {
@@ -45,7 +55,9 @@ func (r RosterRequest) forAudit() any {
 
 // RosterState describes the newest roster that the hub has. Its number is 0 without one.
 type RosterState struct {
-	Number     int64     `json:"number"`
+	Number int64 `json:"number"`
+	// number of the lost hub's roster, if this hub has none as new
+	Lacks      int64     `json:"lacks,omitempty"`
 	Signed     time.Time `json:"signed,omitzero"`
 	Ends       time.Time `json:"ends,omitzero"`
 	Required   bool      `json:"required,omitempty"` // sites trust only those on it
@@ -90,8 +102,16 @@ func (r *roster) relation(s site) string {
 // openRoster reads the roster at the start. A damaged file is an error: without it, distrusted keys
 // would be let in.
 func (h *Hub) openRoster() error {
-	path := filepath.Join(h.config.State, rosterFile)
-	text, err := secretfile.Read(path, statement.MaxRoster)
+	path := filepath.Join(h.config.State, lostRosterFile)
+	text, err := secretfile.Read(path, 1<<10)
+	if err == nil {
+		err = strictjson.Unmarshal(text, &h.lostRoster)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return reason.Err("hub-roster-damaged", "file", path, "why", err)
+	}
+	path = filepath.Join(h.config.State, rosterFile)
+	text, err = secretfile.Read(path, statement.MaxRoster)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -103,6 +123,15 @@ func (h *Hub) openRoster() error {
 		}
 	}
 	return reason.Err("hub-roster-damaged", "file", path, "why", err)
+}
+
+// markRoster returns the newest roster that this hub, or the lost one in whose place it is, had.
+func (h *Hub) markRoster() rosterMark {
+	m := h.lostRoster
+	if r := h.roster.Load(); r != nil {
+		m = rosterMark{max(m.Number, r.Number), m.Required || r.Required}
+	}
+	return m
 }
 
 // isDistrusted reports whether the roster distrusts a key.
@@ -178,12 +207,15 @@ func (h *Hub) readRoster(context.Context, Nothing) (RosterState, error) {
 }
 
 func (h *Hub) rosterState() RosterState {
-	r := h.roster.Load()
+	r, newest := h.roster.Load(), h.markRoster()
 	if r == nil {
-		return RosterState{}
+		return RosterState{Lacks: newest.Number, Required: newest.Required}
 	}
-	s := RosterState{Number: r.Number, Signed: r.Signed, Ends: r.Ends, Required: r.Required,
-		Sites: len(r.Sites), Distrusted: len(r.Distrusted)}
+	s := RosterState{Number: r.Number, Signed: r.Signed, Ends: r.Ends,
+		Required: newest.Required, Sites: len(r.Sites), Distrusted: len(r.Distrusted)}
+	if newest.Number > r.Number {
+		s.Lacks = newest.Number
+	}
 	for _, site := range h.dir.view().sites {
 		if site.state() == SiteJoined && r.relation(site) != OnRoster {
 			s.Missing = append(s.Missing, site.Name)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/certs"
+	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
@@ -201,5 +202,58 @@ func TestADamagedRoster(t *testing.T) {
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A restored hub has the roster of the root's folder. Without it, the hub knows which one it lacks.
+func TestARestoredHubKnowsOfTheRoster(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	jws := q.roster(7, func(r *statement.Roster) { r.Required = true }, lab)
+	ask[RosterState](q, ControlSetRoster, RosterRequest{jws})
+	file := q.exported()
+	q.stop()
+	kept := filepath.Join(q.dir+"-root", rosterFile)
+
+	n := q.restored(file)
+	n.start()
+	if got := ask[RosterState](n, ControlRoster, Nothing{}); got.Lacks != 7 || !got.Required {
+		t.Errorf("without its roster: %+v", got)
+	}
+	if got := n.hub.directoryNow().Roster; got == nil || *got != (rosterMark{7, true}) {
+		t.Errorf("its next export has the roster %+v", got)
+	}
+	inv := ask[Invited](n, ControlInvite, InviteRequest{Site: "SF-RC", Role: "receive"})
+	if inv.Roster != config.RosterRequired || n.config.Roster != config.RosterRequired {
+		t.Errorf("an invitation has the roster %q, and hub.toml %q", inv.Roster, n.config.Roster)
+	}
+	older := q.roster(6, nil, lab)
+	if got := ask[RosterState](n, ControlSetRoster, RosterRequest{older}); got.Lacks != 7 {
+		t.Errorf("with an older one: %+v", got)
+	}
+	if got := ask[RosterState](n, ControlSetRoster, RosterRequest{jws}); got.Lacks != 0 {
+		t.Errorf("with its roster: %+v", got)
+	}
+	n.stop()
+
+	for name, text := range map[string]string{"good": jws + "\n", "damaged": jws[:len(jws)-9]} {
+		if err := os.WriteFile(kept, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if name == "damaged" {
+			o := InitOptions{Dir: filepath.Join(t.TempDir(), "hub"), Restore: file,
+				RootDir: q.dir + "-root"}
+			if _, err := Init(o); err == nil || exists(o.Dir) {
+				t.Errorf("a damaged roster is taken: %v", err)
+			}
+			continue
+		}
+		n := q.restored(file)
+		n.start()
+		if got := ask[RosterState](n, ControlRoster, Nothing{}); got.Number != 7 ||
+			got.Lacks != 0 {
+			t.Errorf("with the roster of the root's folder: %+v", got)
+		}
+		n.stop()
 	}
 }

@@ -18,6 +18,9 @@ func roster(_ context.Context, p *subject, found func(finding.Finding)) {
 	do := reason.New("hub-roster-sign")
 	days := int(r.Ends.Sub(now).Hours() / 24)
 	switch {
+	case r.Lacks > 0:
+		found(finding.Failure(check, reason.New("hub-roster-lacks", "n", r.Lacks),
+			reason.New("hub-roster-bring")))
 	case r.Number == 0 && p.Config.Roster == config.RosterRequired:
 		found(finding.Failure(check, reason.New("hub-roster-needed"), do))
 	case r.Number == 0:
