@@ -150,7 +150,8 @@ func (a *Agent) open(version string) (err error) {
 	path := ledgerFile(a.cfg)
 	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) ||
 		exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
-		a.log.Warn("no ledger", "reason", reason.New("ledger-gone"), "file", path)
+		a.log.Warn("no ledger", "reason", reason.New("ledger-gone", "copy",
+			ledger.TrustFile), "file", path)
 	}
 	if a.ledger, err = openLedger(path, a.log); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +107,10 @@ func TestALostLedgerSendsNoRepeat(t *testing.T) {
 	lab.stop()
 	lab.loseLedger()
 	eventually(t, "the status tells the loss", says("left-after-loss"))
+	eventually(t, "STATUS.txt says that the file is safe", func() bool {
+		return strings.Contains(lab.statusFile(), "nothing is sent from there now") &&
+			!strings.Contains(lab.statusFile(), "has not been sent")
+	})
 	lab.drop("b.csv", []byte("another"))
 	centre.expect("FL-LAB", "b.csv", []byte("another"))
 	if got := centre.inInbox(); len(got) != 2 {
