@@ -144,7 +144,7 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 }
 
 // underWayAs returns the message under way that a file may repeat. It has the same name, size and
-// address.
+// address. A delivered one is under way until it is filed: deliveredBefore knows it from then on.
 func (t *box) underWayAs(ctx context.Context, file found) (first ledger.Outgoing, err error) {
 	if err := t.o.readRepeats(ctx); err != nil {
 		return first, err
@@ -163,7 +163,8 @@ func (t *box) underWayAs(ctx context.Context, file found) (first ledger.Outgoing
 		return first, err
 	}
 	switch m := list[0]; {
-	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
+	case m.State == ledger.Delivered && !m.FiledAt.IsZero(), m.State == ledger.Failed,
+		m.State == ledger.Withdrawn:
 		t.o.repeats.end(key)
 		return first, nil
 	case m.Tray != t.Name || m.Name != file.name || m.Folder || m.Address != file.address ||
@@ -314,9 +315,9 @@ func (f *finder) readLeft(h *handles, rel string, source ledger.Source, first le
 	at := tray.OutboxPart + "/" + rel
 	one := leftFile{source: source, isRead: true}
 	switch {
-	case first.State != ledger.Delivered && h.isContentUnderWay(at, first):
+	case first.FiledAt.IsZero() && h.isContentUnderWay(at, first):
 		one.why, one.of = reason.New(reason.LeftUnderWay, "message", first.ID), first.Seq
-	case first.State == ledger.Delivered && h.isContentOf(at, first):
+	case !first.FiledAt.IsZero() && h.isContentOf(at, first):
 		one.why = reason.New(reason.LeftRepeat, "message", first.ID, "time", first.FiledAt)
 	}
 	if now, err := h.observe(at); err != nil || !same(now, source) {
