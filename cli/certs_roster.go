@@ -131,7 +131,7 @@ func signRoster(cmd *cobra.Command, in signRequest, file string, p certs.Passphr
 		return err
 	}
 	if !wantsJSON(cmd) {
-		if err := printReview(cmd.OutOrStdout(), review{last, next, draft.left}); err != nil {
+		if err := printReview(cmd.OutOrStdout(), review{last, next, draft}); err != nil {
 			return err
 		}
 	}

@@ -148,6 +148,7 @@ func TestARosterFollowsTheLast(t *testing.T) {
 		!fourth.Distrusts(id.Hash(print("b"))) {
 		t.Fatalf("signed %+v", fourth)
 	}
+	r.says("No site and no key has changed.", "with a distrusted key", "hub remove SITE): SF-RC")
 	list[0] = "SF-RC joined both " + print("c")
 	r.write("sites.json", sitesJSON(4, list...))
 	fifth := r.sign(r.path("sites.json"))

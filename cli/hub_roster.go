@@ -54,6 +54,10 @@ func printRoster(w io.Writer, r hub.RosterState) error {
 
 // printMissing prints the sites that are not on the roster.
 func printMissing(w io.Writer, r hub.RosterState) error {
+	if len(r.Stolen) > 0 {
+		printf(w, "              KEY DISTRUSTED, so remove them (sealpost hub remove SITE): %s\n",
+			siteNames(r.Stolen))
+	}
 	if len(r.Missing) == 0 {
 		return nil
 	}

@@ -239,7 +239,7 @@ func textOf(r statement.Roster) ([]byte, error) {
 type review struct {
 	last *statement.Roster
 	next statement.Roster
-	left []id.Site
+	from draft
 }
 
 // printReview prints the differences of a roster from the last one.
@@ -296,8 +296,18 @@ func printReview(w io.Writer, v review) error {
 	if v.next.Required {
 		fmt.Fprintln(w, "Required: sites trust only those on the roster.")
 	}
-	if len(v.left) > 0 {
-		printf(w, "Left out, since they have not joined: %s\n", siteNames(v.left))
+	if len(v.from.left) > 0 {
+		printf(w, "Left out, since they have not joined: %s\n", siteNames(v.from.left))
+	}
+	var stolen []id.Site
+	for _, s := range v.from.sites {
+		if v.next.Distrusts(s.Identity) {
+			stolen = append(stolen, s.Site)
+		}
+	}
+	if len(stolen) > 0 {
+		printf(w, "Left out, since the hub still has them with a distrusted key (sealpost hub "+
+			"remove SITE): %s\n", siteNames(stolen))
 	}
 	_, err := printf(w, "Valid until %s.\n", localTime(v.next.Ends))
 	return err

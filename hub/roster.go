@@ -63,8 +63,9 @@ type RosterState struct {
 	Required   bool      `json:"required,omitempty"` // sites trust only those on it
 	Sites      int       `json:"sites"`
 	Distrusted int       `json:"distrusted"` // keys
-	// joined sites that are not on it with their key and role
+	// joined sites that are not on it with their key and role, and those whose key is distrusted
 	Missing []id.Site `json:"missing,omitempty"`
+	Stolen  []id.Site `json:"stolen,omitempty"`
 	New     bool      `json:"new,omitempty"`         // the call has replaced an older one
 	Cut     int       `json:"connections,omitempty"` // closed by the call
 }
@@ -217,10 +218,18 @@ func (h *Hub) rosterState() RosterState {
 		s.Lacks = newest.Number
 	}
 	for _, site := range h.dir.view().sites {
-		if site.state() == SiteJoined && r.relation(site) != OnRoster {
+		if site.state() != SiteJoined {
+			continue
+		}
+		switch r.relation(site) {
+		case OnRoster:
+		case KeyDistrust:
+			s.Stolen = append(s.Stolen, site.Name)
+		default:
 			s.Missing = append(s.Missing, site.Name)
 		}
 	}
+	slices.SortFunc(s.Stolen, cmp.Compare[id.Site])
 	slices.SortFunc(s.Missing, cmp.Compare[id.Site])
 	return s
 }

@@ -156,7 +156,9 @@ func TestADistrustedKeyIsShutOut(t *testing.T) {
 			t.Errorf("admitted: %v", err)
 		}
 		sites := ask[SitesAnswer](q, ControlSites, Nothing{})
-		if sites.Sites[0].Roster != KeyDistrust || len(sites.Knocking) != 0 {
+		if sites.Sites[0].Roster != KeyDistrust || len(sites.Knocking) != 0 ||
+			!slices.Equal(sites.Roster.Stolen, []id.Site{"CA-RC"}) ||
+			len(sites.Roster.Missing) != 0 {
 			t.Errorf("the sites are %+v", sites)
 		}
 		q.stop()

@@ -31,6 +31,9 @@ func roster(_ context.Context, p *subject, found func(finding.Finding)) {
 	case r.EndsSoon(now):
 		found(finding.Warning(check, reason.New("hub-roster-ends", "n", r.Number, "ends", r.Ends,
 			"days", days), do))
+	case len(r.Stolen) > 0:
+		found(finding.Warning(check, reason.New("hub-roster-stolen", "n", r.Number,
+			"sites", r.Stolen), run("sealpost hub remove "+string(r.Stolen[0]))))
 	case len(r.Missing) > 0:
 		found(finding.Warning(check, reason.New("hub-roster-misses", "n", r.Number,
 			"sites", r.Missing), do))

@@ -18,6 +18,8 @@ func TestTheRosterIsExamined(t *testing.T) {
 	const day = 24 * time.Hour
 	misses := state(-day, 29*day)
 	misses.Missing = append(misses.Missing, "FL-LAB")
+	stolen := misses
+	stolen.Stolen = append(stolen.Stolen, "CA-RC")
 	for name, c := range map[string]struct {
 		roster hub.RosterState
 		config string
@@ -31,10 +33,11 @@ func TestTheRosterIsExamined(t *testing.T) {
 			"hub-roster-lacks"},
 		"older than the lost hub's": {hub.RosterState{Number: 2, Lacks: 3}, "", finding.Fail,
 			"hub-roster-lacks"},
-		"good":          {state(-day, 29*day), "", finding.OK, "hub-roster-good"},
-		"ends soon":     {state(-25*day, 5*day), "", finding.Warn, "hub-roster-ends"},
-		"has ended":     {state(-31*day, -day), "", finding.Fail, "roster-ended"},
-		"misses a site": {misses, "", finding.Warn, "hub-roster-misses"},
+		"good":             {state(-day, 29*day), "", finding.OK, "hub-roster-good"},
+		"ends soon":        {state(-25*day, 5*day), "", finding.Warn, "hub-roster-ends"},
+		"has ended":        {state(-31*day, -day), "", finding.Fail, "roster-ended"},
+		"distrusts a site": {stolen, "", finding.Warn, "hub-roster-stolen"},
+		"misses a site":    {misses, "", finding.Warn, "hub-roster-misses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &subject{status: hub.Status{Roster: c.roster}}
