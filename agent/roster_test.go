@@ -202,6 +202,11 @@ func TestAStolenKeyIsReplaced(t *testing.T) {
 	lab.drop("1.csv", []byte("1"))
 	centre.expect("FL-LAB", "1.csv", []byte("1"))
 	lab.delivers("1.csv")
+	w.admin(hub.ControlHold, hub.HoldRequest{Site: "CA-RC"}, nil)
+	lab.drop("waits.csv", []byte("w"))
+	eventually(t, "it is at the hub", func() bool {
+		return lab.status().Outbox.Counts["published"] == 1
+	})
 	// An envelope that is sealed for the stolen key, and not published yet, is not published.
 	w.admin(hub.ControlHold, hub.HoldRequest{Site: "FL-LAB"}, nil)
 	lab.drop("0.csv", []byte("0"))
@@ -215,6 +220,15 @@ func TestAStolenKeyIsReplaced(t *testing.T) {
 	if taken.Cut == 0 || taken.Distrusted != 1 {
 		t.Errorf("taken as %+v", taken)
 	}
+	now := lab.status()
+	if got := now.Routes[0].Sites[0]; got.Ground != trust.Distrusted || got.Roster != 1 {
+		t.Errorf("the lab knows %+v", got)
+	}
+	if got := now.Outbox.Waiting[0].WaitsFor().String(); !strings.Contains(got,
+		"CA-RC (DISTRUSTED by roster 1)") {
+		t.Errorf("the file %s", got)
+	}
+	w.admin(hub.ControlUnhold, hub.HoldRequest{Site: "CA-RC"}, nil)
 	w.admin(hub.ControlUnhold, hub.HoldRequest{Site: "FL-LAB"}, nil)
 	must(t, lab.call(agent.PathRetry, agent.Nothing{}, nil))
 	lab.drop("2.csv", []byte("2"))
@@ -222,8 +236,8 @@ func TestAStolenKeyIsReplaced(t *testing.T) {
 	eventually(t, "the sealed one waits too", func() bool {
 		return lab.status().Outbox.Queued["fl-lab.dat"] == 2
 	})
-	if got := lab.status().Outbox.Counts["published"]; got != 0 {
-		t.Errorf("%d are published", got)
+	if got := lab.status().Outbox.Counts["published"]; got != 1 {
+		t.Errorf("%d are published, want the one of before", got)
 	}
 	eventually(t, "the thief, and the centre, are told", func() bool {
 		return centre.status().Link.Refusal == "distrusted"

@@ -3,13 +3,17 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
 	"sealpost/agent/doctor"
+	"sealpost/agent/trust"
 	"sealpost/config"
 	"sealpost/internal/control"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/shell"
 )
@@ -91,6 +95,7 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 		say(doctor.Fail, reason.New("check-audit"), s.Link.Audit, reason.PastChanged.Words().Next)
 	}
 	sayRoster(s.Roster, say)
+	sayShutOut(s, say)
 	for _, p := range s.Pins {
 		if !p.Trouble.IsZero() {
 			say(doctor.Fail, reason.New("check-trust", "site", p.Site), p.Trouble, p.Advice)
@@ -119,5 +124,25 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 			say(doctor.Warn, reason.New("check-tray", "name", a.Name), a.Says,
 				reason.Away.Words().Next)
 		}
+	}
+}
+
+// sayShutOut finds sites of this site's routes that the roster shuts out.
+func sayShutOut(s agent.Status, say func(doctor.Level, reason.Reason, reason.Reason,
+	reason.Reason)) {
+	shutOut := map[id.Site]agent.SiteStanding{}
+	for _, r := range s.Routes {
+		for _, site := range r.Sites {
+			if site.IsShutOut() {
+				shutOut[site.Site] = site.Standing
+			}
+		}
+	}
+	for _, site := range slices.Sorted(maps.Keys(shutOut)) {
+		advice := reason.New("ask-roster")
+		if shutOut[site].Ground == trust.Distrusted {
+			advice = reason.New("ask-new-key")
+		}
+		say(doctor.Warn, reason.New("check-trust", "site", site), shutOut[site].Reason(), advice)
 	}
 }

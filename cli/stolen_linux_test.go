@@ -33,6 +33,8 @@ func TestStolenKeyDocument(t *testing.T) {
 		}
 		switch i {
 		case 0: // the stolen key is shut out
+			s.enter("sealpost agent sites --dir lab | grep 'DISTRUSTED by roster 2'")
+			s.enter("sealpost agent doctor --dir lab | grep 'WARN.*DISTRUSTED by roster 2'")
 			s.enter("sealpost agent run --dir centre")
 			s.enter("sealpost agent status --dir centre | grep 'distrusts'")
 		case 4: // the file has come to the new key alone

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
 	"sealpost/internal/id"
 	"sealpost/internal/patience"
 	"sealpost/internal/reason"
@@ -63,6 +64,9 @@ type Recipient struct {
 	// why it has handed the message back to the hub; on-hold: the admin of the hub holds it
 	Held        string `json:"held,omitempty"`
 	HeldBecause string `json:"held_because,omitempty"` // the admin's words
+	// the standing of a site that the roster shuts out, of a message that waits for it
+	ShutOut trust.Ground `json:"shut_out,omitempty"`
+	Roster  int64        `json:"shut_out_roster,omitempty"` // its number
 }
 
 // findSpan is the number of rows that one view of a search reads.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
@@ -138,9 +139,19 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		s.Latest[i].Reason = cmp.Or(m.Reason, blocked.of(m))
 	}
 	s.add()
+	shutOut := map[id.Site]trust.Standing{}
+	if err == nil {
+		shutOut, err = o.trust.ShutOut(ctx)
+	}
 	for _, list := range s.waitingLists() {
 		for i := range list {
 			o.held.add(&list[i])
+			for j := range list[i].Recipients {
+				r := &list[i].Recipients[j]
+				if at := shutOut[r.Site]; r.Outcome == "" {
+					r.ShutOut, r.Roster = at.Ground, at.Roster
+				}
+			}
 		}
 	}
 	return s, err

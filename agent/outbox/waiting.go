@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
 	"sealpost/hub/api"
 	"sealpost/internal/reason"
 )
@@ -31,6 +32,9 @@ func (m Message) WaitsFor() reason.Reason {
 	var open, answers []reason.Reason
 	for _, r := range m.Recipients {
 		switch {
+		case r.Outcome == "" && r.ShutOut != "":
+			open = append(open, reason.New("waits-for-shut-out", "site", r.Site, "standing",
+				trust.Standing{Ground: r.ShutOut, Roster: r.Roster}.Reason()))
 		case r.Outcome == "" && !r.Doubt.IsZero():
 			open = append(open, reason.New("receipt-not-believed", "site", r.Site))
 		case r.Outcome == "" && isHeldCode(r.Held):

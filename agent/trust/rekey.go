@@ -24,13 +24,13 @@ func (t *Trust) hold(tx *ledger.Tx, pin ledger.Pin,
 		shown = t.Now()
 		t.Log.Warn("another recipient key is shown", "peer", k.Site, "fingerprint", pin.Identity,
 			"recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version,
-			"standing", t.Standing(pin).Ground)
+			"standing", t.ground(pin).Ground)
 		if err := tx.SetRekeyed(k.Site, k.Hash(), shown); err != nil {
 			return until, err
 		}
 	}
 	until = shown.Add(t.RekeyHold)
-	if t.Standing(pin).Ground != Seen || !t.Now().Before(until) {
+	if t.ground(pin).Ground != Seen || !t.Now().Before(until) {
 		return time.Time{}, nil
 	}
 	return until, nil
@@ -55,7 +55,7 @@ func (t *Trust) Rekeyed(tx *ledger.Tx, pin ledger.Pin) (r Rekeyed, err error) {
 		return r, err
 	}
 	r.Shown = shown
-	if known != pin.Statement && pin.Version > 0 && t.Standing(pin).Ground == Seen {
+	if known != pin.Statement && pin.Version > 0 && t.ground(pin).Ground == Seen {
 		r.Held = shown.Add(t.RekeyHold)
 	}
 	return r, nil

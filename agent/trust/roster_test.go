@@ -123,6 +123,11 @@ func TestADistrustedKey(t *testing.T) {
 	must(t, n.believes(centre.receipt(nil), n.now))
 	n.takes(n.roster(1, distrusting(centre)))
 	for range 2 {
+		if s := n.Standing(n.pin("CA-RC")); s.Ground != trust.Distrusted || s.Roster != 1 ||
+			s.Reason().String() != "DISTRUSTED by roster 1" ||
+			!strings.Contains(s.Reason().In(reason.German), "MISSTRAUT") {
+			t.Errorf("it stands as %+v", s)
+		}
 		n.waitsOn(centre, "distrusts the key", string(centre.identity.Key()))
 		if got := n.receives(centre); got != "roster-distrusts" {
 			t.Errorf("a file: %q", got)
@@ -141,6 +146,24 @@ func TestADistrustedKey(t *testing.T) {
 	n.now = n.now.Add(2 * month)
 	n.loseLedger()
 	n.waitsOn(centre, "distrusts the key")
+}
+
+// A pinned site that is not on a required roster is shown as such.
+func TestAPinIsOffTheRoster(t *testing.T) {
+	n := newNetwork(t)
+	n.approve("CA-RC")
+	n.sends(n.peer("CA-RC"))
+	n.takes(n.roster(1, nil, n.peer("SF-RC")))
+	n.stands(trust.Seen, start)
+	n.takes(n.roster(2, required, n.peer("SF-RC")))
+	s := n.Standing(n.pin("CA-RC"))
+	if s.Ground != trust.OffRoster || s.Roster != 2 ||
+		s.Reason().String() != "its key is not on roster 2, which is required" {
+		t.Errorf("it stands as %+v", s)
+	}
+	if got, err := n.ShutOut(t.Context()); err != nil || got["CA-RC"] != s {
+		t.Errorf("shut out: %v, %v", got, err)
+	}
 }
 
 // A roster names a new identity under the name of a pinned site: no user is asked. A comparison

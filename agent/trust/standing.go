@@ -14,10 +14,12 @@ import (
 // Ground is why the pinned identity of a site is believed.
 type Ground string
 
-// The grounds, from the weakest to the strongest.
+// The grounds, from the weakest to the strongest. The first two are none: the identity is shut out.
 const (
-	// Distrusted is the ground of an identity that this site's admin distrusts.
+	// Distrusted is the ground of an identity that the roster or this site's admin distrusts.
 	Distrusted Ground = "distrusted"
+	// OffRoster is the ground of an identity that a required roster does not name.
+	OffRoster Ground = "off-roster"
 
 	Seen     Ground = "seen"     // the hub has shown the identity, and it is unchanged since
 	Rostered Ground = "rostered" // the roster names it, and has not ended
@@ -29,21 +31,59 @@ const (
 type Standing struct {
 	Ground Ground    `json:"standing,omitempty"`
 	Since  time.Time `json:"standing_since,omitzero"`
+	// number of the roster that shuts it out
+	Roster int64 `json:"standing_roster,omitempty"`
 }
 
-// Standing returns the standing of a pin.
+// IsShutOut reports whether the roster shuts the identity out.
+func (s Standing) IsShutOut() bool { return s.Roster > 0 }
+
+// Standing returns the standing of a pin, for users.
 func (t *Trust) Standing(pin ledger.Pin) Standing {
+	r, required := t.currentRoster()
+	switch {
+	case r == nil || pin.Site == "":
+	case r.Distrusts(pin.Identity):
+		return Standing{Distrusted, r.Signed, r.Number}
+	case required && t.Now().Before(r.Ends):
+		if on, _ := r.Find(pin.Site); on.Identity != pin.Identity {
+			return Standing{OffRoster, r.Signed, r.Number}
+		}
+	}
+	return t.ground(pin)
+}
+
+// ShutOut lists the pinned sites that the roster shuts out, with their standings.
+func (t *Trust) ShutOut(ctx context.Context) (map[id.Site]Standing, error) {
+	if r, _ := t.currentRoster(); r == nil {
+		return nil, nil
+	}
+	sites := map[id.Site]Standing{}
+	err := t.Ledger.View(ctx, func(tx *ledger.Tx) error {
+		pins, err := tx.Pins()
+		for _, p := range pins {
+			if s := t.Standing(p); s.IsShutOut() {
+				sites[p.Site] = s
+			}
+		}
+		return err
+	})
+	return sites, err
+}
+
+// ground returns the ground of a pin, whether or not the roster shuts it out.
+func (t *Trust) ground(pin ledger.Pin) Standing {
 	switch {
 	case pin.Site == "":
 		return Standing{}
 	case !t.distrusts(pin.Identity).IsZero():
-		return Standing{Distrusted, t.distrusts(pin.Identity)}
+		return Standing{Ground: Distrusted, Since: t.distrusts(pin.Identity)}
 	case !pin.Compared.IsZero():
-		return Standing{Compared, pin.Compared}
+		return Standing{Ground: Compared, Since: pin.Compared}
 	case t.isRostered(pin.Site, pin.Identity):
-		return Standing{Rostered, t.Roster().Signed}
+		return Standing{Ground: Rostered, Since: t.Roster().Signed}
 	}
-	return Standing{Seen, pin.Seen}
+	return Standing{Ground: Seen, Since: pin.Seen}
 }
 
 // Reason returns the standing for a user. It is none for a site without a pin.
@@ -56,7 +96,12 @@ func (s Standing) Reason() reason.Reason {
 	case Seen:
 		return reason.New("standing-seen", "since", s.Since)
 	case Distrusted:
-		return reason.New("standing-distrusted", "since", s.Since)
+		if s.Roster == 0 {
+			return reason.New("standing-distrusted", "since", s.Since)
+		}
+		return reason.New("standing-roster-distrusts", "n", s.Roster)
+	case OffRoster:
+		return reason.New("standing-off-roster", "n", s.Roster)
 	}
 	return reason.Reason{}
 }
@@ -74,7 +119,7 @@ func (t *Trust) checkStandings(ctx context.Context, sites []id.Site) error {
 		if err != nil {
 			return err
 		}
-		if t.Standing(pin).Ground == Seen {
+		if t.ground(pin).Ground == Seen {
 			seen = append(seen, site)
 			shown = append(shown, Fingerprint(site, pin.Identity))
 		}
@@ -99,7 +144,7 @@ func (t *Trust) ComparedSites(ctx context.Context) ([]id.Site, error) {
 	err := t.Ledger.View(ctx, func(tx *ledger.Tx) error {
 		pins, err := tx.Pins()
 		for _, p := range pins {
-			if t.Standing(p).Ground == Compared {
+			if t.ground(p).Ground == Compared {
 				sites = append(sites, p.Site)
 			}
 		}
