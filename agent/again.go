@@ -28,8 +28,11 @@ func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	if err != nil {
 		return Done{}, a.unknown(ctx, in.Message, err)
 	}
-	if m.Reason.IsDoubtfulRecall() {
+	switch {
+	case m.Reason.IsDoubtfulRecall():
 		return done(reason.New("recalled-doubtfully", "message", m.ID, "why", m.Reason)), nil
+	case m.Away:
+		return done(reason.New("recalled-without-file", "message", m.ID)), nil
 	}
 	return done(reason.New("recalled-now", "message", m.ID)), nil
 }

@@ -377,6 +377,7 @@ func TestARecallWhileTheDiskIsAway(t *testing.T) {
 				}
 				s.file()
 				s.claimAll(newFinder(s.tray))
+				s.expectFound(m, reason.New("recalled"), "failed/"+string(m.ID))
 				if got := s.count(); got != n || !s.has("failed/"+string(m.ID)+"/a") ||
 					s.has("outbox/a") || s.has("outbox/.sealpost/FL*") {
 					t.Errorf("with its disk: %d messages of %d, or it is not in failed", got, n)
@@ -403,11 +404,15 @@ func (s *sealer) usesMeanwhile(other string) {
 // file. Others are taken then.
 func (s *sealer) recallAway(m ledger.Outgoing) {
 	s.t.Helper()
-	_, err := s.Recall(s.t.Context(), string(m.ID))
-	testkit.Must(s.t, err)
+	recalled, err := s.Recall(s.t.Context(), string(m.ID))
+	if err != nil || !recalled.Away {
+		s.t.Errorf("the recall says %+v, %v", recalled, err)
+	}
+	s.expectFound(m, reason.New("recalled-and-away"), "")
 	s.file()
 	s.claimAll(newFinder(s.tray))
 	s.file()
+	s.expectFound(m, reason.New("recalled-and-away"), "")
 	if s.has("failed/*") {
 		s.t.Error("it is filed without its file")
 	}
@@ -420,6 +425,15 @@ func (s *sealer) recallAway(m ledger.Outgoing) {
 	s.claimAll(newFinder(s.tray))
 	if !s.has("sending/*/b") {
 		s.t.Error("a file there is not taken meanwhile")
+	}
+}
+
+// expectFound expects the reason and the folder of a message in a search.
+func (s *sealer) expectFound(m ledger.Outgoing, why reason.Reason, folder string) {
+	s.t.Helper()
+	list, err := s.Find(s.t.Context(), m.Name, 9, false)
+	if err != nil || len(list) != 1 || list[0].Reason != why || list[0].Folder != folder {
+		s.t.Errorf("found: %+v, %v", list, err)
 	}
 }
 

@@ -128,14 +128,26 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 	return list[0], err
 }
 
-// markMissing marks filed messages that users have taken out of their folders, or renamed there. A
-// tray that is away or does not answer has none.
+// markMissing marks filed messages that users have taken out of their folders, or renamed there. It
+// names the disk of recalled ones. A tray that is away or does not answer has none.
 func (o *Outbox) markMissing(ctx context.Context, list []Message) {
 	for _, t := range o.trays {
 		var paths []string
+		var ended []id.UID
 		for _, m := range list {
+			if m.Tray == t.Name && m.State == ledger.Failed && !m.Filed && m.Sealed.IsZero() {
+				ended = append(ended, m.UID)
+			}
 			if m.Filed && m.Tray == t.Name && m.Folder != "" && m.Removed.IsZero() {
 				paths = append(paths, m.Folder+"/"+m.Name)
+			}
+		}
+		if len(ended) > 0 {
+			without := o.awayOf(ctx, t.Name, ended...)
+			for i, m := range list {
+				if without[m.UID] {
+					list[i].Folder, list[i].Reason = "", reason.New("recalled-and-away")
+				}
 			}
 		}
 		if len(paths) == 0 {

@@ -16,6 +16,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/patience"
 	"sealpost/internal/reason"
 )
 
@@ -35,6 +36,7 @@ const recallWaits = 2 * time.Second
 type Recalled struct {
 	ID     id.Message
 	Reason reason.Reason // see reason.IsDoubtfulRecall
+	Away   bool          // its file is on a disk that is away
 }
 
 // Recall takes back a message that no hub can have as a whole: it goes to failed/, with a note. A
@@ -71,7 +73,40 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	o.log.Info("recalled", "message", m.ID)
 	o.desk.abort(ctx, m)
 	o.fileSoon()
-	return Recalled{m.ID, why}, nil
+	return Recalled{m.ID, why, len(o.awayOf(ctx, m.Tray, m.UID)) > 0}, nil
+}
+
+// awayOf returns those recalled messages of a tray whose files are on disks that are away. A tray
+// that does not answer has none.
+func (o *Outbox) awayOf(ctx context.Context, in string, uids ...id.UID) map[id.UID]bool {
+	t := o.tray(in)
+	if t == nil {
+		return nil
+	}
+	list, _ := patience.Within(answersNumber, func() map[id.UID]bool {
+		h, err := t.open()
+		if err != nil {
+			return nil
+		}
+		defer h.Close()
+		found := map[id.UID]bool{}
+		for _, uid := range uids {
+			var m ledger.Outgoing
+			err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+				m, err = tx.Message(string(uid))
+				return err
+			})
+			if err != nil || !h.isLost(m) {
+				continue
+			}
+			if _, isAway, err := t.diskOf(ctx, h, m); err == nil && isAway {
+				found[uid] = true
+			}
+			h.Relax()
+		}
+		return found
+	})
+	return list
 }
 
 // recall ends a message in the ledger, and returns the reason. It returns none if a hub may have
