@@ -57,13 +57,13 @@ func (s Snapshot) page(l *lines, p *place) string {
 	return b.String()
 }
 
-// clean escapes the texts of parts for users. A bar without a known size has none.
+// clean escapes the texts of parts as STATUS.txt does. A bar without a known size has none.
 func clean(parts []section) []section {
 	for i := range parts {
-		parts[i].Head = visible.Text(parts[i].Head)
+		parts[i].Head = visible.Lines(parts[i].Head)
 		for j := range parts[i].Lines {
 			one := &parts[i].Lines[j]
-			one.Question, one.Text = visible.Text(one.Question), visible.Text(one.Text)
+			one.Question, one.Text = visible.Lines(one.Question), visible.Lines(one.Text)
 			one.HasBar = one.Size > 0
 		}
 	}
@@ -74,7 +74,7 @@ func clean(parts []section) []section {
 func pageHead(f *file, s Snapshot, now time.Time) string {
 	list := strings.Split(strings.TrimSpace(heading(f, s, now)), "\r\n")
 	for i := range list {
-		list[i] = visible.Text(list[i])
+		list[i] = visible.Lines(list[i])
 	}
 	var b bytes.Buffer
 	err := pages.ExecuteTemplate(&b, "top", struct {

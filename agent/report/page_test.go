@@ -22,6 +22,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
+	"sealpost/internal/visible"
 )
 
 var updatePage = flag.Bool("update", false, "write the golden page anew")
@@ -113,6 +114,21 @@ func TestAPageOfEvilText(t *testing.T) {
 }
 
 // Ten thousand files are a page of a few KB.
+// The page and the text escape a name alike.
+func TestNamesOfThePageAreThoseOfTheText(t *testing.T) {
+	s := busyLab(1)
+	list := s.Outbox.Trays[0].Failed
+	for _, name := range []string{"bad\xff\xfe.csv", "a\u202egpj.exe", `b\c.csv`, `b\u202e.csv`} {
+		list[0].Name = name
+		shown := visible.Quote(name)
+		text, page := s.text(tray, reason.English), html.UnescapeString(pageOf(s,
+			&place{dir: "/lab", trays: []string{"outbox"}}, reason.English))
+		if !strings.Contains(text, shown) || !strings.Contains(page, shown) {
+			t.Errorf("%s is not in both:\n%s\n%s", shown, text, page)
+		}
+	}
+}
+
 func TestAPageStaysSmall(t *testing.T) {
 	got := pageOf(busyLab(10_000), &place{dir: "/lab", trays: []string{"outbox"}}, reason.English)
 	if len(got) > 16<<10 || !strings.Contains(got, "and 9990 more") &&
