@@ -10,7 +10,6 @@ import (
 
 	"sealpost/agent"
 	"sealpost/agent/doctor"
-	"sealpost/agent/trust"
 	"sealpost/config"
 	"sealpost/internal/control"
 	"sealpost/internal/id"
@@ -140,7 +139,7 @@ func sayShutOut(s agent.Status, say func(doctor.Level, reason.Reason, reason.Rea
 	}
 	for _, site := range slices.Sorted(maps.Keys(shutOut)) {
 		advice := reason.New("ask-roster")
-		if shutOut[site].Ground == trust.Distrusted {
+		if shutOut[site].Ground == agent.Distrusted {
 			advice = reason.New("ask-new-key")
 		}
 		say(doctor.Warn, reason.New("check-trust", "site", site), shutOut[site].Reason(), advice)
