@@ -93,7 +93,7 @@ type Pin struct {
 // SiteStanding is why another site is believed, and since when.
 type SiteStanding = trust.Standing
 
-// Distrusted is the standing of a site whose key this site's admin distrusts.
+// Distrusted is the standing of a site whose key the roster or this site's admin distrusts.
 const Distrusted = trust.Distrusted
 
 // DistrustedKey is a key that this site's admin distrusts.
