@@ -149,7 +149,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // forward asks the real hub.
 func (x *exchange) forward() {
 	req, err := http.NewRequestWithContext(x.r.Context(), x.r.Method,
-		"https://"+x.w.Addr+x.r.URL.Path, bytes.NewReader(x.In))
+		"https://"+x.w.Addr+x.r.URL.RequestURI(), bytes.NewReader(x.In))
 	must(x.t, err)
 	req.Header.Set(api.HeaderRequest, x.r.Header.Get(api.HeaderRequest))
 	resp, err := x.as(x.Site).RoundTrip(req)
