@@ -19,12 +19,6 @@ import (
 	"sealpost/internal/way"
 )
 
-// isThere reports whether something has this path.
-func isThere(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
 // space checks that the state folder can be written, and compares the free space with the reserve.
 func space(_ context.Context, p *subject, found func(finding.Finding)) {
 	state := p.Config.State

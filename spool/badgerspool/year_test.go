@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,7 +37,6 @@ type year struct {
 	memory        *meter
 
 	random    *rand.Rand
-	mu        sync.Mutex // guards everything below
 	records   int
 	envelopes int
 	last      spool.Envelope
