@@ -109,20 +109,26 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 		say(doctor.Fail, reason.New("check-inbox"), s.Inbox.Away, reason.NoInbox.Words().Next)
 	}
 	if s.Outbox != nil {
-		for address, why := range s.Outbox.Blocked {
-			say(doctor.Warn, reason.New("check-address", "address", address), why,
-				reason.Blocked.Words().Next)
+		sayOutbox(s, say)
+	}
+}
+
+// sayOutbox finds addresses and trays of a site that are held up.
+func sayOutbox(s agent.Status, say func(doctor.Level, reason.Reason, reason.Reason,
+	reason.Reason)) {
+	for address, why := range s.Outbox.Blocked {
+		say(doctor.Warn, reason.New("check-address", "address", address), why,
+			reason.Blocked.Words().Next)
+	}
+	for _, t := range s.Outbox.Trays {
+		for _, n := range t.Left()[reason.TrayBroken] {
+			say(doctor.Fail, reason.New("check-folder", "name", n.Name, "tray", t.Name), n.Why,
+				reason.TrayBroken.Words().Next)
 		}
-		for _, t := range s.Outbox.Trays {
-			for _, n := range t.Left()[reason.TrayBroken] {
-				say(doctor.Fail, reason.New("check-folder", "name", n.Name, "tray", t.Name), n.Why,
-					reason.TrayBroken.Words().Next)
-			}
-		}
-		for _, a := range s.Outbox.Away {
-			say(doctor.Warn, reason.New("check-tray", "name", a.Name), a.Says,
-				reason.Away.Words().Next)
-		}
+	}
+	for _, a := range s.Outbox.Away {
+		say(doctor.Warn, reason.New("check-tray", "name", a.Name), a.Says,
+			reason.Away.Words().Next)
 	}
 }
 

@@ -78,7 +78,7 @@ func TestOldContentIsRemoved(t *testing.T) {
 		}},
 		"edited, with size and time as before": {why: "kept-changed", stays: true, change: forge},
 		"only its rights are others": {change: func(t *testing.T, at string) {
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // as above
 			testkit.Must(t, os.Chmod(at, 0o600))
 		}},
 		"a file more in a folder": {folder: true, why: "kept-changed", stays: true,
