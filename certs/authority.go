@@ -13,7 +13,6 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/secretfile"
 )
 
 // Authority is the issuing authority, in the hub's state folder. It issues certificates to sites
@@ -58,9 +57,6 @@ func InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) 
 }
 
 func (r *Root) makeAuthority(p Passphrases, stateDir string, now time.Time) error {
-	if err := secretfile.MkdirAll(stateDir); err != nil {
-		return err
-	}
 	key, err := p.openKey(filepath.Join(stateDir, issuingKeyFile))
 	if err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 
 	"sealpost/internal/durable"
 	"sealpost/internal/reason"
-	"sealpost/internal/secretfile"
 )
 
 // An issuing authority can be certified by carried files, so that the root's key never comes to the
@@ -23,9 +22,6 @@ import (
 // RequestAuthority returns a certificate request, as PEM, for the issuing key in the hub's state
 // folder. It makes a missing key.
 func (p Passphrases) RequestAuthority(stateDir string) ([]byte, error) {
-	if err := secretfile.MkdirAll(stateDir); err != nil {
-		return nil, err
-	}
 	key, err := p.openKey(filepath.Join(stateDir, issuingKeyFile))
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
@@ -15,8 +16,8 @@ import (
 
 const maxKeyFile = 4 << 10 // bytes: a key of P-256 has 241 as PEM, and about 500 encrypted
 
-// openKey reads the ECDSA P-256 key at path, or makes one. Several processes that do so at once get
-// the same key.
+// openKey reads the ECDSA P-256 key at path, or makes one and its folder. Several processes that do
+// so at once get the same key.
 func (p Passphrases) openKey(path string) (*ecdsa.PrivateKey, error) {
 	key, err := p.readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -45,6 +46,9 @@ func (p Passphrases) createKey(path string) error {
 	}
 	data, err := p.encode(path, key)
 	if err != nil {
+		return err
+	}
+	if err := secretfile.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
 	return secretfile.Create(path, data)

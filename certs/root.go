@@ -11,11 +11,11 @@ import (
 	"io"
 	"math/big"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
-	"sealpost/internal/secretfile"
 )
 
 // Root is the anchor of a network: the key that every agent pins. It signs only issuing
@@ -31,13 +31,13 @@ const (
 	rootCertFile = "root.pem"
 )
 
+// rootSubject begins the common name of a root. The name of its network follows.
+const rootSubject = "sealpost root "
+
 // InitRoot makes the root of the network name in dir, or loads an existing one. After a crash it
 // continues with the key that it finds.
 func (p Passphrases) InitRoot(dir string, network string) (*Root, error) {
 	if err := checkName(network); err != nil {
-		return nil, err
-	}
-	if err := secretfile.MkdirAll(dir); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, rootCertFile)
@@ -111,6 +111,9 @@ func (r *Root) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 	return r.key.Sign(rand, digest, opts)
 }
 
+// Name returns the name that the network was given with its root.
+func (r *Root) Name() string { return strings.TrimPrefix(r.cert.Subject.CommonName, rootSubject) }
+
 // Network returns the fingerprint of the root's key.
 func (r *Root) Network() id.Hash { return Fingerprint(r.cert.PublicKey) }
 
@@ -120,7 +123,7 @@ func (r *Root) Network() id.Hash { return Fingerprint(r.cert.PublicKey) }
 func selfSigned(key *ecdsa.PrivateKey, network string) (*x509.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: "sealpost root " + network},
+		Subject:               pkix.Name{CommonName: rootSubject + network},
 		NotBefore:             time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:              time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 		SignatureAlgorithm:    x509.ECDSAWithSHA256,

@@ -13,6 +13,7 @@ import (
 	"sealpost/certs"
 	"sealpost/hub"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 const certsAuthorityHelp = `Sign the request of a hub (sealpost hub init --request FILE) with the
@@ -40,6 +41,11 @@ func certsAuthorityCommand() *cobra.Command {
 				return err
 			}
 			return show(cmd, signed, func() error {
+				if len(signed.Made) > 0 {
+					printFiles(cmd.OutOrStdout(), "Made:", signed.Made)
+					printf(cmd.OutOrStdout(), aboutRootKey[signed.RootEncrypted],
+						filepath.Join(root, "root.key"))
+				}
 				_, err := printf(cmd.OutOrStdout(), "%s holds the signed certificate, until %s.\n"+
 					"Fingerprint of the issuing key: %s\nNetwork fingerprint: %s\n"+
 					"At the hub: sealpost hub init --signed %s\n", out, localTime(signed.NotAfter),
@@ -51,7 +57,8 @@ func certsAuthorityCommand() *cobra.Command {
 	jsonFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&root, "root", "", "the folder of the root, with its key")
-	f.StringVar(&name, "name", "", "make the root of a network of this name, if it is missing")
+	f.StringVar(&name, "name", "", "make a missing root, for the network of the "+
+		"hub of this name")
 	f.StringVar(&out, "out", "", "the file to write, such as DC-HQ.signed")
 	f.StringVar(&ask.file, "passphrase", "", "a file with the passphrase of the root's key, if "+
 		"it is encrypted (default: ask)")
@@ -65,6 +72,9 @@ type authoritySigned struct {
 	Key      id.Hash   `json:"key"`
 	Network  id.Hash   `json:"network"`
 	NotAfter time.Time `json:"not_after"`
+	Made     []string  `json:"made"` // files of a new root, its key first
+	// whether the root's key is encrypted
+	RootEncrypted bool `json:"root_encrypted"`
 }
 
 func signAuthority(request, dir, name, out string,
@@ -76,12 +86,7 @@ func signAuthority(request, dir, name, out string,
 	if s.Key, err = certs.KeyOfCSR(csr); err != nil {
 		return s, err
 	}
-	var root *certs.Root
-	if name == "" {
-		root, err = p.OpenRoot(dir)
-	} else {
-		root, err = p.InitRoot(dir, name)
-	}
+	root, err := s.openRoot(dir, name, p)
 	if err != nil {
 		return s, err
 	}
@@ -96,6 +101,32 @@ func signAuthority(request, dir, name, out string,
 	}
 	s.File, s.Network, s.NotAfter = out, root.Network(), cert.NotAfter.UTC()
 	return s, writeOnce(out, chain)
+}
+
+// openRoot opens the root in a folder. With a name it makes a missing one, and refuses one of
+// another name.
+func (s *authoritySigned) openRoot(dir, name string, p certs.Passphrases) (root *certs.Root,
+	err error) {
+	key := filepath.Join(dir, "root.key")
+	if name == "" {
+		root, err = p.OpenRoot(dir)
+	} else if _, err = id.ParseSite(name); err == nil {
+		for _, path := range []string{key, filepath.Join(dir, "root.pem")} {
+			if _, err := os.Lstat(path); err != nil {
+				s.Made = append(s.Made, path)
+			}
+		}
+		root, err = p.InitRoot(dir, name)
+	}
+	if err != nil {
+		return nil, asUsage(err)
+	}
+	if name != "" && root.Name() != name {
+		return nil, asUsage(reason.Err("root-other-name", "folder", dir, "has", root.Name(),
+			"name", name))
+	}
+	s.RootEncrypted, err = certs.IsEncrypted(key)
+	return root, err
 }
 
 // authorityRequested is the JSON of a request.

@@ -72,6 +72,12 @@ func rosterSignCommand() *cobra.Command {
 			if err := wantFlags(cmd, "root", "out"); err != nil {
 				return err
 			}
+			if in.validFor.Duration > statement.MaxRosterAge {
+				return usagef("--valid-for: want at most %s", &days{statement.MaxRosterAge})
+			}
+			if in.validFor.Duration < time.Second {
+				return usagef("--valid-for: want at least 1s")
+			}
 			if wantsJSON(cmd) && !in.yes {
 				return usagef("--json cannot ask: want --yes as well")
 			}
@@ -125,7 +131,7 @@ func signRoster(cmd *cobra.Command, in signRequest, file string, p certs.Passphr
 	}
 	next, err := draft.roster(in, v.Network, last, time.Now().UTC().Truncate(time.Second))
 	if err != nil {
-		return err
+		return asUsage(err)
 	}
 	if err := mayReplaceRoster(in.out, v); err != nil {
 		return err

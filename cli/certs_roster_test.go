@@ -149,6 +149,8 @@ func TestARosterFollowsTheLast(t *testing.T) {
 		t.Fatalf("signed %+v", fourth)
 	}
 	r.says("No site and no key has changed.", "with a distrusted key", "hub remove SITE): SF-RC")
+	r.refuses("SF-RC is distrusted already ("+id.Grouped(print("b"))+")", "--yes", "--distrust",
+		"SF-RC")
 	list[0] = "SF-RC joined both " + print("c")
 	r.write("sites.json", sitesJSON(4, list...))
 	fifth := r.sign(r.path("sites.json"))
@@ -202,8 +204,16 @@ func TestRostersThatAreNotSigned(t *testing.T) {
 		"SF-RC joined send "+print("a"))), "--yes")
 	r.refuses("no export of a hub", r.write("export",
 		"# sealpost hub export\n-----BEGIN CERTIFICATE-----\n"), "--yes")
-	r.refuses("ends: want", good, "--yes", "--valid-for", "500d")
-	r.refuses("neither the last roster nor the file", good, "--yes", "--distrust", "NY-RC")
+	isUsage := func(words string, args ...string) {
+		t.Helper()
+		r.refuses(words, args...)
+		if code := exitCode(t.Context(), r.run("", append([]string{"sign", "--root",
+			r.path("root"), "--out", r.path("out.jws")}, args...)...)); code != 2 {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+	}
+	isUsage("want at most 400d", good, "--yes", "--valid-for", "401d")
+	isUsage("neither the last roster nor the file", good, "--yes", "--distrust", "NY-RC")
 	r.refuses("64 lower-case", good, "--yes", "--distrust", "NY-RC=12")
 	other := newRootAt(t)
 	other.sign(other.write("sites.json", sitesJSON(0, "FL-LAB joined send "+print("a"))))

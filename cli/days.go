@@ -11,8 +11,12 @@ import (
 type days struct{ time.Duration }
 
 func (d *days) String() string {
-	if d.Duration == 0 {
+	const day = 24 * time.Hour
+	switch {
+	case d.Duration == 0:
 		return ""
+	case d.Duration%day == 0:
+		return strconv.Itoa(int(d.Duration/day)) + "d"
 	}
 	return d.Duration.String()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"path/filepath"
@@ -51,13 +52,17 @@ for the hub's issuing key, sealpost certs authority signs it where the root is,
 and init with --signed takes the signed file. The same renews the authority of
 an existing hub; restart the hub then.
 
+With --issuing-passphrase FILE a new issuing key is encrypted, and an encrypted
+one is opened. A hub needs its passphrase at each start (sealpost certs encrypt
+--help), so init does not ask for it.
+
 With --restore a new hub takes the place of a lost one: it has the name, the
 addresses, the sites and the queues of an export (sealpost hub export), and the
 sites connect to it by themselves. It needs the root's folder with its key.`
 
 func hubInitCommand() *cobra.Command {
 	var o hub.InitOptions
-	var passphraseFile, request string
+	var passphraseFile, issuingFile, request string
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up a hub in a folder", Long: hubInitHelp, Args: noArgs,
 		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host " +
@@ -66,7 +71,8 @@ func hubInitCommand() *cobra.Command {
 			"/media/root",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Dir = dirOf(cmd)
-			ask := &asker{cmd: cmd, file: passphraseFile, newFile: passphraseFile, optional: true}
+			ask := &asker{cmd: cmd, file: passphraseFile, newFile: passphraseFile,
+				issuing: issuingFile, optional: true}
 			o.Passphrases = ask.passphrases()
 			if request != "" {
 				return requestAuthority(cmd, o.Dir, request, o.Passphrases)
@@ -103,6 +109,8 @@ func hubInitCommand() *cobra.Command {
 	f.StringVar(&o.RootDir, "root", "", "the folder of the root (default DIR-root)")
 	f.StringVar(&passphraseFile, "root-passphrase", "", "a file with the passphrase of the "+
 		"root's key")
+	f.StringVar(&issuingFile, "issuing-passphrase", "", "a file with the passphrase of the "+
+		"hub's issuing key")
 	f.StringVar(&o.Restore, "restore", "", "an export of a lost hub, whose place this one takes")
 	f.StringVar(&o.Roster, "roster", "", `"required" if the sites trust only those on the `+
 		`roster, which the root signs (sealpost certs roster); default "optional"`)
@@ -122,14 +130,12 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 		return err
 	}
 	printf(w, "The hub is set up in %s.\n", r.Dir)
-	if len(r.Made) > 0 {
-		fmt.Fprintln(w, "Made:")
-		for _, made := range r.Made {
-			printf(w, "  %s\n", made)
-		}
-	} else {
+	printFiles(w, "Made:", r.Made)
+	printFiles(w, "Renewed:", r.Renewed)
+	if len(r.Made)+len(r.Renewed) == 0 {
 		fmt.Fprintln(w, "Everything was there already.")
 	}
+	printf(w, "Issuing authority: valid until %s\n", localTime(r.AuthorityEnds))
 	printf(w, "Network fingerprint: %s\n\n", fingerprint(r.Network))
 	if r.Restored != nil {
 		if err := printRestored(cmd, r.Restored); err != nil {
@@ -152,20 +158,38 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 	printf(w, "The root's key lies in %s. The hub does not need it:\n"+
 		"take that folder away and keep it where nobody can steal it. Whoever has it can make "+
 		"sites believe another hub.\n", r.RootDir)
-	if r.RootEncrypted {
-		printf(w, "The key is encrypted: keep the passphrase elsewhere. Nothing opens the key "+
-			"without it.\n")
-	} else {
-		printf(w, "The key is not encrypted. To encrypt it: sealpost certs encrypt %s\n",
-			filepath.Join(r.RootDir, "root.key"))
+	if r.RootEncrypted != nil {
+		printf(w, aboutRootKey[*r.RootEncrypted], filepath.Join(r.RootDir, "root.key"))
 	}
 	fmt.Fprintln(w)
 	return printNext(cmd, r, port)
 }
 
+// printFiles prints a list of files below a title, if there are any.
+func printFiles(w io.Writer, title string, files []string) {
+	if len(files) > 0 {
+		printf(w, "%s\n", title)
+	}
+	for _, path := range files {
+		printf(w, "  %s\n", path)
+	}
+}
+
+// aboutRootKey holds the words about a root's key, by whether it is encrypted.
+var aboutRootKey = map[bool]string{
+	true: "The key is encrypted: keep the passphrase elsewhere. Nothing opens %s\n" +
+		"without it.\n",
+	false: "The key is not encrypted. To encrypt it: sealpost certs encrypt %s\n",
+}
+
 // printNext prints the commands that follow init.
 func printNext(cmd *cobra.Command, r hub.InitReport, port string) error {
 	w := cmd.OutOrStdout()
+	if r.IssuingEncrypted {
+		printf(w, "The issuing key is encrypted. The hub needs its passphrase at each start: "+
+			"passphrase_file\nin hub.toml, the service's credential %s, or a terminal.\n",
+			hub.Credential)
+	}
 	printf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n", r.Dir,
 		port)
 	if r.Restored != nil {

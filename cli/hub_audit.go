@@ -181,10 +181,14 @@ func hubAuditExportCommand() *cobra.Command {
 		Use: "export FILE", Short: "Write the audit chain into a file",
 		Long: "Verify the audit chain and write it into a new file: the head on the first line,\n" +
 			"and then each block as JSON on a line of its own. sealpost hub audit verify FILE\n" +
-			"verifies it without the hub.",
+			"verifies it without the hub. With - as FILE the chain goes to the standard output,\n" +
+			"and the summary to the standard error.",
 		Args: wantArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := args[0]
+			if file == "-" {
+				return pipeAudit(cmd)
+			}
 			if _, err := os.Lstat(file); err == nil {
 				return reason.Err("audit-in-the-way", "file", file)
 			}
@@ -217,19 +221,37 @@ func exportAudit(cmd *cobra.Command, file string) (r auditReport, err error) {
 	if err != nil {
 		return r, err
 	}
-	out := bufio.NewWriter(f)
-	chain, err := hub.WriteAudit(out, auditPages(cmd), r.add)
-	if err == nil {
-		err = out.Flush()
-	}
-	if err == nil {
+	if r, err = writeAudit(cmd, f); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(part, file)
 	}
-	r.Hub, r.Network, r.Head, r.File = chain.Hub, chain.Network, chain.Head, file
+	r.File = file
 	return r, err
+}
+
+// writeAudit writes the chain of the running hub.
+func writeAudit(cmd *cobra.Command, w io.Writer) (r auditReport, err error) {
+	out := bufio.NewWriter(w)
+	chain, err := hub.WriteAudit(out, auditPages(cmd), r.add)
+	if err == nil {
+		err = out.Flush()
+	}
+	r.Hub, r.Network, r.Head = chain.Hub, chain.Network, chain.Head
+	return r, err
+}
+
+// pipeAudit writes the chain to the standard output.
+func pipeAudit(cmd *cobra.Command) error {
+	if wantsJSON(cmd) {
+		return usagef("--json wants a FILE: with - the output is the chain")
+	}
+	r, err := writeAudit(cmd, exactOutput(cmd.OutOrStdout()))
+	if err != nil {
+		return err
+	}
+	return printAudit(cmd.ErrOrStderr(), r)
 }
 
 // auditLine is one entry with its block, for programs.

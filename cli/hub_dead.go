@@ -146,9 +146,13 @@ func changeLetters(cmd *cobra.Command, path string, in any, of hub.LetterRequest
 	}
 	err := show(cmd, out, func() error {
 		for _, l := range out.Letters {
-			if l.Failed.IsZero() {
+			switch {
+			case l.Changed:
 				printf(cmd.OutOrStdout(), done, l.Recipient,
 					counted(len(l.Messages), "message", "messages"))
+			case l.Failed.IsZero():
+				printf(cmd.OutOrStdout(), "For %s it is held already, for that reason.\n",
+					l.Recipient)
 			}
 		}
 		if len(out.Letters) == 0 {

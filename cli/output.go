@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
+	"golang.org/x/term"
 
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
@@ -62,6 +64,19 @@ func (t *table) print(w io.Writer, empty string) error {
 		fmt.Fprintln(columns, strings.Join(row, "\t"))
 	}
 	return columns.Flush()
+}
+
+// exactOutput returns the output behind w, for bytes that must stay as they are. A terminal gets
+// them escaped.
+func exactOutput(w io.Writer) io.Writer {
+	v, ok := w.(*visible.Writer)
+	if !ok {
+		return w
+	}
+	if f, ok := v.Unwrap().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return w
+	}
+	return v.Unwrap()
 }
 
 // shown is a text that is escaped already, such as a quoted name.

@@ -17,6 +17,7 @@ import (
 type asker struct {
 	cmd           *cobra.Command
 	file, newFile string // of the present passphrase and of the new one; empty: the terminal
+	issuing       string // of the issuing key's, where file and newFile are of the root's
 	// An empty answer leaves a new key not encrypted, and so does a command without a terminal.
 	optional bool
 	known    map[string][]byte // by key file
@@ -35,9 +36,12 @@ func (a *asker) of(path string) ([]byte, error) {
 	read := func() ([]byte, error) {
 		return a.prompt("Passphrase of " + path + ": ")
 	}
-	isOther := a.optional && filepath.Base(path) != "root.key" // of which the file is not
-	if a.file != "" && !isOther {
-		read = func() ([]byte, error) { return certs.ReadPassphrase(a.file) }
+	file := a.file
+	if a.optional && filepath.Base(path) != "root.key" {
+		file = a.issuing
+	}
+	if file != "" {
+		read = func() ([]byte, error) { return certs.ReadPassphrase(file) }
 	} else if !a.hasTerminal() {
 		return nil, reason.Err("passphrase-no-terminal", "cause", certs.ErrEncrypted)
 	}
@@ -48,11 +52,14 @@ func (a *asker) of(path string) ([]byte, error) {
 	return text, err
 }
 
-// newOne returns the passphrase of a new key file. At a hub's set-up only the root's key has one.
+// newOne returns the passphrase of a new key file. At a hub's set-up the issuing key has one only
+// from a file.
 func (a *asker) newOne(path string) (text []byte, err error) {
 	switch {
-	case a.optional && filepath.Base(path) != "root.key":
+	case a.optional && filepath.Base(path) != "root.key" && a.issuing == "":
 		return nil, nil
+	case a.optional && filepath.Base(path) != "root.key":
+		return certs.ReadPassphrase(a.issuing)
 	case a.newFile != "":
 		if text, err = certs.ReadPassphrase(a.newFile); err == nil {
 			a.known[path] = text

@@ -213,6 +213,12 @@ func (d draft) stolen(text string, last *statement.Roster) (k statement.Distrust
 			}
 		}
 	}
+	for _, before := range slices.Concat(draftOf(last).distrusted, d.distrusted) {
+		if before.Site == k.Site {
+			return k, reason.Err("roster-distrusted-before", "site", k.Site, "fingerprint",
+				id.Grouped(before.Identity))
+		}
+	}
 	return k, reason.Err("roster-distrust-whom", "site", k.Site)
 }
 

@@ -17,11 +17,12 @@ var wrongValues = []reason.Code{
 	"site-name-invalid", "site-name-device", "hash-invalid", "message-id-invalid",
 	"message-id-site", "message-id-day", "message-id-zeros", "message-ids-invalid",
 	"routing-key-invalid", "address-of-one-form", "address-unordered", "address-twice",
-	"fingerprint-of", "join-bad-value", "init-bad-value",
+	"fingerprint-of", "join-bad-value", "init-bad-value", "signed-no-key", "root-other-name",
 
 	"pattern-invalid", "hub-no-site", "hub-no-queue", "hub-no-role", "hub-which-role",
 	"hub-no-admin", "hub-no-admin-role", "hub-invitation-too-long", "hold-because-too-long",
-	"quota-of-receiver", "quota-of-sender", "quota-below-message", "letter-no-message",
+	"quota-of-receiver", "quota-of-sender", "quota-below-message", "quota-expires-too-soon",
+	"letter-no-message", "letter-not-for", "roster-distrust-whom", "roster-distrusted-before",
 
 	"no-such-route", "no-such-sites", "which-route", "approve-no-sites", "add-or-replace",
 	"resent-nothing", "message-unknown", "message-is-group", "find-no-name",

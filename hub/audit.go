@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -150,11 +151,20 @@ func WriteAudit(w io.Writer, page func(after uint64) (AuditAnswer, error),
 func ReadAudit(r io.Reader) func(after uint64) (AuditAnswer, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, auditLine)
+	lines.Split(func(data []byte, atEnd bool) (int, []byte, error) {
+		if atEnd && len(data) > 0 && !bytes.ContainsRune(data, '\n') {
+			return 0, nil, reason.Err("audit-file-cut")
+		}
+		return bufio.ScanLines(data, atEnd)
+	})
 	var head AuditAnswer
 	left := uint64(0)
 	return func(after uint64) (AuditAnswer, error) {
 		if after == 0 {
-			if !lines.Scan() || strictjson.Unmarshal(lines.Bytes(), &head) != nil ||
+			if !lines.Scan() && lines.Err() != nil {
+				return head, lines.Err()
+			}
+			if strictjson.Unmarshal(lines.Bytes(), &head) != nil ||
 				head.Network == "" {
 				return head, reason.Err("audit-no-export")
 			}
@@ -166,6 +176,10 @@ func ReadAudit(r io.Reader) func(after uint64) (AuditAnswer, error) {
 				return out, reason.Err("audit-lines-behind", "block", head.Head.Block)
 			}
 			out.Blocks, left = append(out.Blocks, lines.Text()), left-1
+		}
+		if lines.Err() == nil && len(out.Blocks) == 0 && left > 0 {
+			return out, reason.Err("audit-file-short", "last", head.Head.Block-left, "head",
+				head.Head.Block)
 		}
 		return out, lines.Err()
 	}

@@ -285,6 +285,7 @@ type LetterRequest struct {
 
 // LettersAnswer lists the deliveries that were changed, and those that could not be.
 type LettersAnswer struct {
+	Changed bool           `json:"changed"` // at least one was changed
 	Letters []LetterChange `json:"letters"`
 }
 
@@ -292,6 +293,7 @@ type LettersAnswer struct {
 type LetterChange struct {
 	spool.Letter
 	Messages []id.Message  `json:"message_ids"`
+	Changed  bool          `json:"changed"`
 	Failed   reason.Reason `json:"failed,omitzero"`
 }
 

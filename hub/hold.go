@@ -117,12 +117,12 @@ func (h *Hub) holdOne(ctx context.Context, in HoldOneRequest) (LettersAnswer, er
 	}
 	waiting := selection{func(r spool.Record) bool { return r.State == "waiting" }, notWaiting}
 	return h.changeLetters(ctx, in.LetterRequest, waiting, "held",
-		func(ctx context.Context, r spool.Record) error {
-			err := h.spool.Hold(ctx, letterOf(r), in.Because)
+		func(ctx context.Context, r spool.Record) (bool, error) {
+			changed, err := h.spool.Hold(ctx, letterOf(r), in.Because)
 			if errors.Is(err, spool.ErrConflict) {
 				err = notWaiting(r.Message)
 			}
-			return err
+			return changed, err
 		})
 }
 
@@ -132,8 +132,8 @@ func (h *Hub) unholdOne(ctx context.Context, in LetterRequest) (LettersAnswer, e
 		func(r spool.Record) bool { return r.State == "waiting" && r.Code == spool.CodeOnHold },
 		func(id.Message) error { return nil }}
 	return h.changeLetters(ctx, in, held, "not held any more",
-		func(ctx context.Context, r spool.Record) error {
-			return h.spool.Unhold(ctx, letterOf(r))
+		func(ctx context.Context, r spool.Record) (bool, error) {
+			return true, h.spool.Unhold(ctx, letterOf(r))
 		})
 }
 

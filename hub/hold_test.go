@@ -184,6 +184,10 @@ func TestHoldOfOneMessage(t *testing.T) {
 		!slices.Equal(out.Letters[0].Messages, []id.Message{m}) {
 		t.Errorf("held %+v", out)
 	}
+	if repeated := ask[LettersAnswer](q, ControlHoldOne, in); !out.Changed || repeated.Changed ||
+		!out.Letters[0].Changed || len(repeated.Letters) != 1 || repeated.Letters[0].Changed {
+		t.Errorf("held %+v, and then %+v", out, repeated)
+	}
 	passes := lab.send(key("fl-lab.dat"), "y")
 	d := ca.take()
 	if d.Envelope != passes.Envelope {
@@ -205,6 +209,7 @@ func TestHoldOfOneMessage(t *testing.T) {
 	for path, bad := range map[string]HoldOneRequest{
 		"letter-no-message":     {LetterRequest: LetterRequest{Message: "FL-LAB_DAT_20000101_001"}},
 		"hub-no-site":           {LetterRequest: LetterRequest{Message: m, Site: "NY-RC"}},
+		"letter-not-for":        {LetterRequest: LetterRequest{Message: m, Site: "FL-LAB"}},
 		"letter-not-waiting":    {LetterRequest: LetterRequest{Message: passes.Messages[0].ID}},
 		"hold-because-too-long": {in.LetterRequest, strings.Repeat("x", spool.MaxBecause+1)},
 	} {
@@ -218,7 +223,7 @@ func TestHoldOfOneMessage(t *testing.T) {
 	}
 	for n := range 2 {
 		out := ask[LettersAnswer](q, ControlUnholdOne, LetterRequest{Message: m})
-		if len(out.Letters) != 1-n {
+		if len(out.Letters) != 1-n || out.Changed != (n == 0) {
 			t.Errorf("released %+v", out)
 		}
 	}

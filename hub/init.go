@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"sealpost/certs"
@@ -43,12 +42,16 @@ type InitReport struct {
 	Suite    string   `json:"suite"`
 	Listen   string   `json:"listen"`
 	Made     []string `json:"made"`     // files
-	Existing []string `json:"existing"` // files
-	// whether the root's key is encrypted; false without the key
-	RootEncrypted bool  `json:"root_encrypted"`
-	DiskFree      int64 `json:"disk_free"`
-	Reserve       int64 `json:"reserve"` // below which the hub takes nothing new
-	Usual         int64 `json:"usual_reserve"`
+	Renewed  []string `json:"renewed"`  // files of certificates that were replaced
+	Existing []string `json:"existing"` // files, unchanged
+	// end of the issuing authority, which no certificate outlives
+	AuthorityEnds time.Time `json:"authority_expires"`
+	// whether the keys are encrypted; absent for a root's key that is elsewhere
+	RootEncrypted    *bool `json:"root_encrypted,omitempty"`
+	IssuingEncrypted bool  `json:"issuing_encrypted"`
+	DiskFree         int64 `json:"disk_free"`
+	Reserve          int64 `json:"reserve"` // below which the hub takes nothing new
+	Usual            int64 `json:"usual_reserve"`
 	// the export that the hub's first start restores
 	Restored *RestoreReport `json:"restored,omitempty"`
 }
@@ -90,29 +93,66 @@ func Init(o InitOptions) (InitReport, error) {
 	if o.Signed != "" {
 		r.RootDir = ""
 	}
-	var absent []string
-	for _, path := range r.files(stateOf(dir, c)) {
-		if exists(path) {
-			r.Existing = append(r.Existing, path)
-		} else {
-			absent = append(absent, path)
-		}
-	}
+	files := r.files(stateOf(dir, c))
+	before := certificatesIn(files)
 	if err := o.make(c, old, &r); err != nil {
 		return r, fmt.Errorf("hub init: %w", err)
 	}
+	r.sort(files, before)
 	r.Reserve, r.Usual = int64(c.Spool.Reserve), int64(config.DefaultHub().Spool.Reserve)
 	if r.DiskFree, err = freeAt(o.Dir); err != nil {
 		return r, fmt.Errorf("hub init: %w", err)
 	}
-	if o.Signed == "" && exists(filepath.Join(o.RootDir, rootKeyFile)) {
-		r.RootEncrypted, err = certs.IsEncrypted(filepath.Join(o.RootDir, rootKeyFile))
-		if err != nil {
-			return r, fmt.Errorf("hub init: %w", err)
+	if err := r.inspectKeys(stateOf(dir, c)); err != nil {
+		return r, fmt.Errorf("hub init: %w", err)
+	}
+	return r, nil
+}
+
+// certificatesIn returns the content of the existing files with certificates, and "" for each other
+// existing file.
+func certificatesIn(files []string) map[string]string {
+	found := map[string]string{}
+	for _, path := range files {
+		if exists(path) {
+			found[path] = ""
+		}
+		if text, err := os.ReadFile(path); err == nil && filepath.Ext(path) == ".pem" {
+			found[path] = string(text)
 		}
 	}
-	r.Made = slices.DeleteFunc(absent, func(path string) bool { return !exists(path) })
-	return r, nil
+	return found
+}
+
+// sort puts the files into the lists of the report. Before holds those that existed.
+func (r *InitReport) sort(files []string, before map[string]string) {
+	after := certificatesIn(files)
+	for _, path := range files {
+		text, isThere := after[path]
+		old, wasThere := before[path]
+		switch {
+		case !isThere:
+		case !wasThere:
+			r.Made = append(r.Made, path)
+		case text != old:
+			r.Renewed = append(r.Renewed, path)
+		default:
+			r.Existing = append(r.Existing, path)
+		}
+	}
+}
+
+// inspectKeys notes which of the keys on this computer are encrypted.
+func (r *InitReport) inspectKeys(state string) (err error) {
+	if path := filepath.Join(r.RootDir, rootKeyFile); r.RootDir != "" && exists(path) {
+		isEncrypted, err := certs.IsEncrypted(path)
+		if err != nil {
+			return err
+		}
+		r.RootEncrypted = &isEncrypted
+	}
+	r.IssuingEncrypted, err = certs.IsEncrypted(filepath.Join(state, issuingKeyFile))
+	return err
 }
 
 // config returns the existing configuration if it agrees with the options, or a new one.
@@ -176,6 +216,9 @@ func (o InitOptions) check(c config.Hub) error {
 	if err := CheckSuite(state, c.Suite); err != nil {
 		return err
 	}
+	if err := o.checkKeys(state); err != nil {
+		return err
+	}
 	folders := []string{o.Dir, state}
 	switch _, err := Passphrases(c, o.Passphrases).OpenAuthority(state); {
 	case errors.Is(err, fs.ErrNotExist) && o.Signed != "":
@@ -190,6 +233,25 @@ func (o InitOptions) check(c config.Hub) error {
 		}
 	}
 	return nil
+}
+
+// checkKeys refuses a signed chain without its key, and a passphrase that a new issuing key cannot
+// have.
+func (o InitOptions) checkKeys(state string) error {
+	path := filepath.Join(state, issuingKeyFile)
+	switch {
+	case exists(path):
+		return nil
+	case o.Signed != "":
+		return reason.Err("signed-no-key", "path", o.Signed, "key", path)
+	case o.Passphrases.New == nil:
+		return nil
+	}
+	text, err := o.Passphrases.New(path)
+	if err == nil && len(text) > 0 {
+		err = certs.CheckPassphrase(text)
+	}
+	return err
 }
 
 // above returns the folder, or the nearest existing one above it.
@@ -210,7 +272,7 @@ func (o InitOptions) make(c config.Hub, old *restore, r *InitReport) error {
 	if err != nil {
 		return err
 	}
-	r.Network = authority.Network()
+	r.Network, r.AuthorityEnds = authority.Network(), authority.Issuing().NotAfter.UTC()
 	identity, err := certs.OpenIdentity(filepath.Join(state, keyFile),
 		filepath.Join(state, chainFile))
 	if err != nil {

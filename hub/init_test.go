@@ -33,7 +33,8 @@ func TestInitMayBeRepeated(t *testing.T) {
 	}
 	third, err := Init(o)
 	if err != nil || len(third.Made) != 0 || len(third.Existing) != 5 ||
-		third.Network != first.Network {
+		third.Network != first.Network || first.RootEncrypted == nil ||
+		third.RootEncrypted != nil {
 		t.Errorf("without the root: %+v, %v", third, err)
 	}
 	for _, file := range []string{"state/chain.pem", "hub.toml"} {
@@ -93,6 +94,20 @@ func TestInitRefuses(t *testing.T) {
 		"a bad suite":   func(o *InitOptions) { o.Suite = "rot13" },
 		"another hub":   func(o *InitOptions) { o.Dir, o.Name = good.Dir, "NY-HQ" },
 		"another suite": func(o *InitOptions) { o.Dir, o.Suite = good.Dir, "x25519" },
+		"a short passphrase of the root": func(o *InitOptions) {
+			o.Passphrases.New = func(path string) ([]byte, error) {
+				return []byte("hunter2")[:7*strings.Count(path, rootKeyFile)], nil
+			}
+		},
+		"a short passphrase of the issuing key": func(o *InitOptions) {
+			o.Passphrases.New = func(path string) ([]byte, error) {
+				return []byte("hunter2")[:7*strings.Count(path, issuingKeyFile)], nil
+			}
+		},
+		"no file of the root's passphrase": func(o *InitOptions) {
+			o.Passphrases.New = func(string) ([]byte, error) { return nil, os.ErrNotExist }
+		},
+		"a signed request of elsewhere": func(o *InitOptions) { o.Signed = "DC-HQ.signed" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := good
@@ -150,7 +165,10 @@ func TestInitFollowsTheHosts(t *testing.T) {
 	}
 	for _, hosts := range [][]string{nil, {"127.0.0.1", "other.example.org"}} {
 		o.Hosts = hosts
-		if _, err := Init(o); err != nil || !slices.Equal(names(), []string{"other.example.org"}) {
+		r, err := Init(o)
+		renewed := map[bool]int{true: 1}[hosts == nil]
+		if err != nil || !slices.Equal(names(), []string{"other.example.org"}) ||
+			len(r.Renewed) != renewed || len(r.Existing) != 7-renewed {
 			t.Errorf("hosts %q: the certificate names %q, %v", hosts, names(), err)
 		}
 	}

@@ -27,14 +27,14 @@ func (h *Hub) dead(ctx context.Context, in DeadRequest) (DeadAnswer, error) {
 // requeue returns the dead letters of a message to their queues.
 func (h *Hub) requeue(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
 	return h.changeLetters(ctx, in, deadLetters, "requeued", func(ctx context.Context,
-		r spool.Record) error {
+		r spool.Record) (bool, error) {
 		s, known := h.dir.view().sites[r.Recipient]
 		switch {
 		case !known || s.isRemoved() || !s.canReceive():
-			return reason.Err("letter-no-recipient", "site", r.Recipient, "key", s.Key,
+			return false, reason.Err("letter-no-recipient", "site", r.Recipient, "key", s.Key,
 				"sender", r.Sender, "message", r.Message)
 		case s.Created.After(r.Spooled):
-			return reason.Err("letter-other-key", "site", r.Recipient, "sender", r.Sender,
+			return false, reason.Err("letter-other-key", "site", r.Recipient, "sender", r.Sender,
 				"message", r.Message)
 		}
 		err := h.spool.Requeue(ctx, letterOf(r))
@@ -42,7 +42,7 @@ func (h *Hub) requeue(ctx context.Context, in LetterRequest) (LettersAnswer, err
 			err = reason.Err("letter-no-content", "site", r.Recipient, "sender", r.Sender,
 				"message", r.Message)
 		}
-		return err
+		return true, err
 	})
 }
 
@@ -62,8 +62,8 @@ func (a LettersAnswer) failure() error {
 // discard frees the content of the dead letters of a message.
 func (h *Hub) discard(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
 	return h.changeLetters(ctx, in, deadLetters, "discarded",
-		func(ctx context.Context, r spool.Record) error {
-			return h.spool.Discard(ctx, letterOf(r))
+		func(ctx context.Context, r spool.Record) (bool, error) {
+			return true, h.spool.Discard(ctx, letterOf(r))
 		})
 }
 
@@ -83,7 +83,8 @@ var deadLetters = selection{func(r spool.Record) bool { return r.State == "dead"
 // changeLetters changes the selected deliveries of a message. It holds the directory, so that no
 // recipient is removed meanwhile.
 func (h *Hub) changeLetters(ctx context.Context, in LetterRequest, s selection, event string,
-	change func(context.Context, spool.Record) error) (out LettersAnswer, err error) {
+	change func(context.Context, spool.Record) (changed bool, err error)) (out LettersAnswer,
+	err error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	ctx = context.WithoutCancel(ctx)
@@ -97,16 +98,16 @@ func (h *Hub) changeLetters(ctx context.Context, in LetterRequest, s selection, 
 		if l.Messages, err = h.messagesIn(ctx, r); err != nil {
 			return out, err
 		}
-		if err := change(ctx, r); err != nil {
+		if l.Changed, err = change(ctx, r); err != nil {
 			if errors.Is(err, spool.ErrUncertain) || errors.Is(err, spool.ErrFull) {
 				return out, err
 			}
-			l.Failed = reason.Of(err)
-		} else {
+			l.Changed, l.Failed = false, reason.Of(err)
+		} else if l.Changed {
 			h.log.Info("delivery "+event, "envelope", r.Envelope, "sender", r.Sender,
 				"recipient", r.Recipient, "messages", len(l.Messages))
 		}
-		out.Letters = append(out.Letters, l)
+		out.Letters, out.Changed = append(out.Letters, l), out.Changed || l.Changed
 	}
 	return out, nil
 }
@@ -134,6 +135,14 @@ func (h *Hub) selected(ctx context.Context, in LetterRequest, s selection) (list
 	switch {
 	case err != nil:
 		return nil, err
+	case found == 0 && in.Site != "":
+		in.Site = ""
+		if _, err := h.selected(ctx, in, selection{func(spool.Record) bool { return true },
+			nil}); err != nil {
+			return nil, err
+		}
+		return nil, reason.Err("letter-not-for", "message", in.Message, "site", q.Recipient,
+			"sender", sender)
 	case found == 0:
 		return nil, reason.Err("letter-no-message", "message", in.Message)
 	case len(list) == 0:

@@ -12,8 +12,9 @@ type Holds interface {
 	// Hold puts a waiting delivery on hold. A lease of it ends, and no Lease gets it until Unhold,
 	// also after a restart. Expire leaves it out; Settle, Kill and KillFrom end it. Its sender
 	// sees CodeOnHold and the words in Known. A repetition changes only the words, of at most
-	// MaxBecause bytes. A final delivery is ErrConflict. One that does not exist is ErrNotFound.
-	Hold(ctx context.Context, l Letter, because string) error
+	// MaxBecause bytes, and reports whether it did. A final delivery is ErrConflict. One that does
+	// not exist is ErrNotFound.
+	Hold(ctx context.Context, l Letter, because string) (changed bool, err error)
 	// Unhold ends the hold of a delivery. It is offered at once, with no attempt counted, and the
 	// time on hold does not count for Expire. A delivery that is not on hold is a success.
 	Unhold(ctx context.Context, l Letter) error

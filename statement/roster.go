@@ -2,6 +2,7 @@ package statement
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -128,7 +129,15 @@ func SignRoster(root *certs.Root, r Roster) (string, error) {
 // OpenRoster checks a roster and returns it. It checks the exact form (else ErrMalformed) and the
 // signature by the root of v (else ErrSignature). It compares neither numbers nor times: see
 // Replaces and Ends.
-func OpenRoster(jws string, v certs.Verifier) (r Roster, err error) {
+func OpenRoster(jws string, v certs.Verifier) (Roster, error) {
+	r, err := openRoster(jws, v)
+	if errors.Is(err, ErrMalformed) {
+		err = reason.Err("roster-malformed", "why", err)
+	}
+	return r, err
+}
+
+func openRoster(jws string, v certs.Verifier) (r Roster, err error) {
 	raw, err := split(jws, MaxRoster)
 	if err != nil {
 		return Roster{}, err

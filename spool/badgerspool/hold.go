@@ -16,12 +16,13 @@ import (
 // entry has the beginning and the words of the hold.
 
 // Hold implements spool.Holds.
-func (s *Spool) Hold(ctx context.Context, l spool.Letter, because string) error {
+func (s *Spool) Hold(ctx context.Context, l spool.Letter, because string) (changed bool,
+	err error) {
 	if len(because) > spool.MaxBecause {
-		return fmt.Errorf("hold %.40s: %w: %d bytes of words", l.Envelope, spool.ErrInvalid,
+		return false, fmt.Errorf("hold %.40s: %w: %d bytes of words", l.Envelope, spool.ErrInvalid,
 			len(because))
 	}
-	err := s.changeHold(ctx, l, spool.AuditHeld, func(g *group, en entry, _ *envelope,
+	changed, err = s.changeHold(ctx, l, spool.AuditHeld, func(g *group, en entry, _ *envelope,
 		wasHeld bool) (entry, int64) {
 		if !wasHeld {
 			en.held = max(1, g.now.UnixMilli())
@@ -30,14 +31,14 @@ func (s *Spool) Hold(ctx context.Context, l spool.Letter, because string) error 
 		return en, queue.Held
 	})
 	if err != nil {
-		return fmt.Errorf("hold %.40s for %.40s: %w", l.Envelope, l.Recipient, err)
+		return false, fmt.Errorf("hold %.40s for %.40s: %w", l.Envelope, l.Recipient, err)
 	}
-	return nil
+	return changed, nil
 }
 
 // Unhold implements spool.Holds.
 func (s *Spool) Unhold(ctx context.Context, l spool.Letter) error {
-	err := s.changeHold(ctx, l, spool.AuditUnheld, func(g *group, en entry, e *envelope,
+	_, err := s.changeHold(ctx, l, spool.AuditUnheld, func(g *group, en entry, e *envelope,
 		wasHeld bool) (entry, int64) {
 		if !wasHeld {
 			return en, 0
@@ -60,10 +61,12 @@ func (s *Spool) Unhold(ctx context.Context, l spool.Letter) error {
 // changeHold changes a waiting delivery in the writer. The function returns the new entry and time;
 // 0: nothing changes.
 func (s *Spool) changeHold(ctx context.Context, l spool.Letter, op string,
-	next func(g *group, en entry, e *envelope, wasHeld bool) (entry, int64)) error {
+	next func(g *group, en entry, e *envelope, wasHeld bool) (entry, int64)) (changed bool,
+	err error) {
 	text := auditText(spool.AuditEntry{Op: op, AuditNote: spool.NoteOf(ctx), Envelope: l.Envelope,
 		Recipient: l.Recipient})
 	apply := func(g *group, n ending, old *delivery, _ *finals) error {
+		changed = false
 		if old.isFinal() {
 			return spool.ErrConflict
 		}
@@ -85,9 +88,11 @@ func (s *Spool) changeHold(ctx context.Context, l spool.Letter, op string,
 		}
 		n.put(g, old, from, en, due)
 		g.audit(text)
+		changed = true
 		return nil
 	}
-	return s.changeLetter(ctx, l, len(text)+spool.MaxBecause, apply)
+	err = s.changeLetter(ctx, l, len(text)+spool.MaxBecause, apply)
+	return changed, err
 }
 
 // put moves a waiting delivery to a place among the released ones.

@@ -14,15 +14,22 @@ import (
 // never is a time at which no delivery is due.
 var never = time.Unix(1<<40, 0)
 
+// hold puts a delivery on hold.
+func (r *room) hold(l spool.Letter, because string) error {
+	_, err := r.Hold(r.ctx, l, because)
+	return err
+}
+
 func (s *story) hold(t *rapid.T) {
 	p := s.any(t)
 	because := rapid.SampledFrom([]string{"", "a doubt"}).Draw(t, "because")
-	err := s.room.Hold(s.room.ctx, letterTo(p.e.Envelope, p.d.target.Site), because)
+	changed, err := s.room.Hold(s.room.ctx, letterTo(p.e.Envelope, p.d.target.Site), because)
 	if p.d.result != nil {
 		s.room.want(err, spool.ErrConflict)
 		return
 	}
 	s.room.no(err)
+	s.room.check(changed == (p.d.held.IsZero() || p.d.because != because), "changed: %v", changed)
 	if p.d.held.IsZero() {
 		p.d.held, p.d.due, p.d.hurried = s.clock.Now(), never, false
 		p.d.until, p.d.token, p.d.code = time.Time{}, "", spool.CodeOnHold
@@ -71,7 +78,7 @@ var holdTests = map[string]func(*room){
 		leased, _ := r.drop(centre)
 		d := r.leaseOf(centre, leased.ID)
 		for _, e := range []spool.Envelope{waits, rests, leased} {
-			r.no(r.Hold(r.ctx, letterTo(e, centre), "a doubt"))
+			r.no(r.hold(letterTo(e, centre), "a doubt"))
 		}
 		_, err := r.Extend(r.ctx, d.Token)
 		r.want(err, spool.ErrStale)
@@ -97,10 +104,10 @@ var holdTests = map[string]func(*room){
 	},
 	"tell the sender, and change only the words of a repetition": func(r *room) {
 		e, p := r.drop(centre)
-		r.no(r.Hold(r.ctx, letterTo(e, centre), "a doubt"))
+		r.no(r.hold(letterTo(e, centre), "a doubt"))
 		since := r.clock.Now()
 		r.clock.Advance(time.Hour)
-		r.no(r.Hold(r.ctx, letterTo(e, centre), "the lab asked for it"))
+		r.no(r.hold(letterTo(e, centre), "the lab asked for it"))
 		want := spool.Held{Recipient: centre, Code: spool.CodeOnHold,
 			Because: "the lab asked for it"}
 		k := r.known(lab, e.ID)
@@ -124,7 +131,7 @@ var holdTests = map[string]func(*room){
 			return n
 		}
 		r.clock.Advance(30 * time.Minute)
-		r.no(r.Hold(r.ctx, letterTo(e, centre), ""))
+		r.no(r.hold(letterTo(e, centre), ""))
 		r.clock.Advance(100 * time.Hour)
 		r.check(expire(time.Hour) == 0, "it has ended on hold")
 		r.no(r.Unhold(r.ctx, letterTo(e, centre)))
@@ -136,7 +143,7 @@ var holdTests = map[string]func(*room){
 		settled, p := r.drop(centre)
 		killed, _ := r.drop(centre)
 		for _, e := range []spool.Envelope{settled, killed} {
-			r.no(r.Hold(r.ctx, letterTo(e, centre), ""))
+			r.no(r.hold(letterTo(e, centre), ""))
 		}
 		_, err := r.Settle(r.ctx, settlement(r.delivery(settled, p, centre), settled.Messages))
 		r.no(err)
@@ -145,7 +152,7 @@ var holdTests = map[string]func(*room){
 		r.no(err)
 		r.check(len(list) == 0, "still held are %+v", list)
 		for _, e := range []spool.Envelope{e, settled, killed} {
-			r.want(r.Hold(r.ctx, letterTo(e, centre), ""), spool.ErrConflict)
+			r.want(r.hold(letterTo(e, centre), ""), spool.ErrConflict)
 			r.want(r.Unhold(r.ctx, letterTo(e, centre)), spool.ErrConflict)
 		}
 	},
@@ -153,7 +160,7 @@ var holdTests = map[string]func(*room){
 		held, _ := r.drop(centre)
 		spooled := r.clock.Now()
 		r.clock.Advance(time.Minute)
-		r.no(r.Hold(r.ctx, letterTo(held, centre), ""))
+		r.no(r.hold(letterTo(held, centre), ""))
 		r.check(r.queue(centre).Ages.IsZero(), "it ages on hold: %v", r.queue(centre).Ages)
 		r.drop(centre)
 		q := r.queue(centre)
@@ -164,10 +171,10 @@ var holdTests = map[string]func(*room){
 	},
 	"refuse mistakes": func(r *room) {
 		e, _ := r.drop(centre)
-		r.want(r.Hold(r.ctx, letterTo(e, second), ""), spool.ErrNotFound)
+		r.want(r.hold(letterTo(e, second), ""), spool.ErrNotFound)
 		r.want(r.Unhold(r.ctx, letterTo(envelope(300, centre), centre)), spool.ErrNotFound)
 		long := strings.Repeat("x", spool.MaxBecause+1)
-		r.want(r.Hold(r.ctx, letterTo(e, centre), long), spool.ErrInvalid)
+		r.want(r.hold(letterTo(e, centre), long), spool.ErrInvalid)
 		_, err := r.Held(r.ctx, 0)
 		r.want(err, spool.ErrInvalid)
 	},
