@@ -290,8 +290,15 @@ func printOutbox(p *printer, s agent.Status) error {
 // counts returns how many messages are in which state.
 func (p *printer) counts(s agent.Standing) string {
 	var list []string
-	for _, state := range slices.Sorted(maps.Keys(s.Counts)) {
-		list = append(list, fmt.Sprintf("%d %s", s.Counts[state], p.in(state.Reason())))
+	counts := maps.Clone(s.Counts)
+	if n := s.OnTheWay(); n > 0 {
+		counts["sealed"] -= n
+		list = append(list, fmt.Sprintf("%d %s", n, p.in(reason.New("state-on-the-way"))))
+	}
+	for _, state := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[state]; n > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n, p.in(state.Reason())))
+		}
 	}
 	if s.Settling > 0 {
 		list = append(list, p.in(reason.New("status-settling", "n", s.Settling)))

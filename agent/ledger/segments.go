@@ -46,6 +46,28 @@ func (tx *Tx) Segments(e id.Envelope) (all []Segment, err error) {
 	return all, err
 }
 
+// Stream is an envelope that is sealed on its way to the hub, which does not have it yet.
+type Stream struct {
+	Envelope id.Envelope
+	Size     int64
+	Segments int  // that are durable at the hub
+	IsSealed bool // to its end
+}
+
+// Streams lists the envelopes that are sealed on their way, by id.
+func (tx *Tx) Streams() (all []Stream, err error) {
+	err = tx.rows(`SELECT e.envelope_id, e.size, MAX(s.number), e.crc32c NOT IN ('null','[]') `+
+		`FROM envelope e INDEXED BY envelope_open CROSS JOIN segment s USING (envelope_id) `+
+		`WHERE e.state = 'sealed' AND e.state IN ('sealed','published') `+
+		`GROUP BY e.envelope_id ORDER BY e.envelope_id`, nil, func(rows *sql.Rows) error {
+		var s Stream
+		err := rows.Scan(&s.Envelope, &s.Size, &s.Segments, &s.IsSealed)
+		all = append(all, s)
+		return err
+	})
+	return all, err
+}
+
 // DropSegments deletes the progress of an envelope behind a segment; -1: all of it.
 func (tx *Tx) DropSegments(e id.Envelope, last int) error {
 	return tx.exec("DELETE FROM segment WHERE envelope_id = ? AND number > ?", e, last)

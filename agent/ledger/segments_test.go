@@ -15,6 +15,7 @@ func TestSegmentsOfAnEnvelope(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := open(t, path)
 	e := sealed(t, l, taken(t, l, "large"), "CA-RC")
+	update(t, l, func(tx *Tx) error { return tx.EndSeal(e, nil, "") }) // it has only begun
 	other := sealed(t, l, taken(t, l, "small"), "CA-RC")
 	start := Segment{Checkpoint: "{}"}
 	first := Segment{Number: 1, Checkpoint: `{"at":9}`, CRC32C: []uint32{1, 1<<32 - 1}}
@@ -28,6 +29,11 @@ func TestSegmentsOfAnEnvelope(t *testing.T) {
 			}
 			if others, _ := tx.Segments(other); len(others) > 0 {
 				t.Errorf("the other one has %+v", others)
+			}
+			streams, _ := tx.Streams()
+			if len(want) > 0 && (len(streams) != 1 || streams[0].Envelope != e ||
+				streams[0].Segments != len(want)-1 || streams[0].IsSealed) {
+				t.Errorf("sealed on their way are %+v", streams)
 			}
 			return err
 		})
@@ -46,6 +52,9 @@ func TestSegmentsOfAnEnvelope(t *testing.T) {
 	update(t, l, func(tx *Tx) error {
 		row, err := tx.Envelope(e)
 		messages, _ := tx.InEnvelope(e)
+		if streams, _ := tx.Streams(); len(streams) != 1 || !streams[0].IsSealed {
+			t.Errorf("sealed to the end is %+v", streams)
+		}
 		if !reflect.DeepEqual(row.CRC32C, []uint32{1, 2}) || messages[0].Digest != "its digest" {
 			t.Errorf("it is %+v, %+v", row, messages)
 		}

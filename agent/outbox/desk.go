@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -383,21 +382,17 @@ func (d delays) of(m Message) reason.Reason {
 	return reason.Reason{}
 }
 
-// uploads lists the large envelopes under way.
-func (o *Outbox) uploads(ctx context.Context) (list []Upload) {
-	o.desk.ask(ctx, func() { //nolint:errcheck // the same
+// measured returns the progress of the large envelopes in hand.
+func (o *Outbox) measured(ctx context.Context) map[id.Envelope]progress.State {
+	all := map[id.Envelope]progress.State{}
+	o.desk.ask(ctx, func() { //nolint:errcheck // then nothing is in hand
 		for e, p := range o.desk.envelopes {
-			if p == nil {
-				continue
+			if p != nil {
+				all[e] = p.State(time.Now())
 			}
-			now := p.State(time.Now())
-			left := int64(now.Left.Seconds())
-			u := Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: left}
-			list = append(list, u)
 		}
 	})
-	slices.SortFunc(list, func(a, b Upload) int { return cmp.Compare(a.Envelope, b.Envelope) })
-	return list
+	return all
 }
 
 // has reports whether a worker of this process has an envelope.

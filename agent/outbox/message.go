@@ -31,7 +31,9 @@ type Message struct {
 	Claimed   time.Time     `json:"claimed"`
 	HeldUntil time.Time     `json:"held_until,omitzero"` // it waits so that it can be recalled
 	Sealed    time.Time     `json:"sealed,omitzero"`
-	Published time.Time     `json:"published,omitzero"` // the hub's promise
+	// OnTheWay reports whether it is encrypted on its way to the hub. Its state is sealed.
+	OnTheWay  bool      `json:"on_the_way,omitempty"`
+	Published time.Time `json:"published,omitzero"` // the hub's promise
 	// when the hub ends its deliveries that still wait, in the last quarter of their time
 	Expires  time.Time `json:"expires,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
@@ -212,6 +214,7 @@ func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 		if err != nil {
 			return m, err
 		}
+		m.OnTheWay = row.State == ledger.Sealed && len(e.CRC32C) == 0
 		m.Sealed, m.Published = e.Sealed, e.Published
 		for _, r := range e.Recipients {
 			m.Recipients = append(m.Recipients,
@@ -246,6 +249,9 @@ func (m Message) isRequeuedAt(r Recipient) bool {
 func (m Message) Stands() reason.Reason {
 	if m.IsRequeued() {
 		return reason.New("state-requeued")
+	}
+	if m.OnTheWay {
+		return reason.New("state-on-the-way")
 	}
 	return m.State.Reason()
 }

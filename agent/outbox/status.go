@@ -9,7 +9,10 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
+	"sealpost/envelope"
+	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/progress"
 	"sealpost/internal/reason"
 )
 
@@ -83,6 +86,8 @@ type Upload struct {
 	// of the last seconds; 0: it stands still, or has only begun
 	Rate int64 `json:"bytes_per_second"`
 	Left int64 `json:"seconds_left"` // at that rate; 0: unknown
+	// Sealed reports whether all of it is encrypted.
+	Sealed bool `json:"sealed"`
 }
 
 // Status returns how the trays stand, with the latest messages.
@@ -112,12 +117,13 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		s.Trays = append(s.Trays, one)
 	}
 	blocked := o.blocked(ctx)
-	s.Blocked, s.Uploads = blocked.addresses, o.uploads(ctx)
+	s.Blocked = blocked.addresses
+	measured := o.measured(ctx)
 	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
 		if err := s.count(tx); err != nil {
 			return err
 		}
-		if err := s.nameUploads(tx); err != nil {
+		if err := s.readUploads(tx, measured); err != nil {
 			return err
 		}
 		for i := range s.Trays {
@@ -225,23 +231,41 @@ func (t *TrayStatus) lessUnmoved(all map[ledger.State]int64) {
 	}
 }
 
-// nameUploads fills in the messages of uploads, and gives each to its tray.
-func (s *Status) nameUploads(tx *ledger.Tx) error {
-	for i, u := range s.Uploads {
-		list, err := tx.InEnvelope(u.Envelope)
+// readUploads lists the large envelopes under way, and gives each to its tray. Those that nothing
+// moves yet after a restart have the progress of the ledger.
+func (s *Status) readUploads(tx *ledger.Tx, measured map[id.Envelope]progress.State) error {
+	streams, err := tx.Streams()
+	for _, e := range streams {
+		list, err := tx.InEnvelope(e.Envelope)
 		if err != nil {
 			return err
 		}
 		if len(list) == 0 {
 			continue
 		}
-		u.Message, u.Name, u.Address = list[0].ID, list[0].Name, list[0].Address
-		s.Uploads[i] = u
+		now, isMeasured := measured[e.Envelope]
+		if !isMeasured {
+			now.Done = min(int64(e.Segments)*envelope.SegmentParts*api.PartSize, e.Size)
+		}
+		u := Upload{Envelope: e.Envelope, Message: list[0].ID, Name: list[0].Name,
+			Address: list[0].Address, Done: now.Done, Size: e.Size, Rate: now.Rate,
+			Left: int64(now.Left.Seconds()), Sealed: e.IsSealed}
+		s.Uploads = append(s.Uploads, u)
 		if t := s.tray(list[0].Tray); t != nil {
 			t.Uploads = append(t.Uploads, u)
 		}
 	}
-	return nil
+	return err
+}
+
+// OnTheWay counts the messages that are encrypted on their way to the hub. Their state is sealed.
+func (s Standing) OnTheWay() (n int64) {
+	for _, u := range s.Uploads {
+		if !u.Sealed {
+			n++
+		}
+	}
+	return n
 }
 
 // read fills in the lists of a tray's messages.

@@ -146,6 +146,12 @@ func TestALargeFileIsSealedOnItsWay(t *testing.T) {
 	if err := out.stream.upload(t.Context()); !errors.Is(err, errCut) {
 		t.Fatalf("cut again: %v", err)
 	}
+	now, err := s.Status(t.Context(), 1)
+	testkit.Must(t, err)
+	if n := now.OnTheWay(); n != 1 || now.Uploads[0].Done != 16*16<<20 ||
+		now.Latest[0].Stands().Code != "state-on-the-way" {
+		t.Errorf("%d are on the way: %+v", n, now.Uploads)
+	}
 	for n := range 25 {
 		want := 1
 		if n == 20 {

@@ -337,7 +337,9 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	} else {
 		add(taken, reason.New("files-held", "n", taken, "hold", o.Hold))
 	}
-	add(sealed, reason.New("files-sealed", "n", sealed))
+	onTheWay := o.OnTheWay()
+	add(onTheWay, reason.New("files-on-the-way", "n", onTheWay))
+	add(sealed-onTheWay, reason.New("files-sealed", "n", sealed-onTheWay))
 	add(published, reason.New("files-published", "n", published))
 	if len(o.OwnDisks) > 0 {
 		l.head(l.in(reason.New("status-own-disk", "folders", o.OwnDisks)))

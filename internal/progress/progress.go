@@ -13,10 +13,12 @@ import (
 	"sealpost/internal/reason"
 )
 
-// The rate is that of the last window; samples closer together than step are not kept.
+// The rate is that of the last window; samples closer together than step are not kept. A transfer
+// that has not moved for stall has none.
 const (
 	window = 20 * time.Second
 	step   = time.Second
+	stall  = 5 * time.Second
 )
 
 // Meter measures one transfer. All methods may be called concurrently.
@@ -25,7 +27,8 @@ type Meter struct {
 
 	mu      sync.Mutex // guards the fields below
 	done    int64
-	samples []sample // oldest first; the first is at least a window old once there is one
+	moved   time.Time // the last byte
+	samples []sample  // oldest first; the first is at least a window old once there is one
 }
 
 type sample struct {
@@ -36,7 +39,7 @@ type sample struct {
 // Start returns a Meter for a transfer of size bytes, of which some may be done.
 func Start(size, done int64, now time.Time) *Meter {
 	done = max(0, done)
-	return &Meter{size: size, done: done, samples: []sample{{now, done}}}
+	return &Meter{size: size, done: done, moved: now, samples: []sample{{now, done}}}
 }
 
 // Add counts bytes. A negative number takes back bytes that must be moved again.
@@ -44,6 +47,9 @@ func (m *Meter) Add(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.done += bytes
+	if bytes > 0 {
+		m.moved = time.Now()
+	}
 	m.note(time.Now())
 }
 
@@ -74,7 +80,8 @@ func (m *Meter) State(now time.Time) State {
 	m.note(now)
 	s := State{Done: min(max(m.done, 0), m.size), Size: m.size}
 	base := m.samples[0]
-	if past := now.Sub(base.at); past >= step/4 && m.done > base.done {
+	if past := now.Sub(base.at); past >= step/4 && m.done > base.done &&
+		now.Sub(m.moved) < stall {
 		s.Rate = int64(float64(m.done-base.done) / past.Seconds())
 	}
 	if s.Rate > 0 {

@@ -29,7 +29,7 @@ func TestRateAndWhatIsLeft(t *testing.T) {
 		if s := m.State(time.Now()); s.Rate != 10 {
 			t.Errorf("it is slower now, and the rate is still %d", s.Rate)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(stall)
 		if s := m.State(time.Now()); s.Rate != 0 || s.Left != 0 {
 			t.Errorf("it stands still: %+v", s)
 		}
