@@ -138,6 +138,10 @@ func TestHostileKeys(t *testing.T) {
 		"second with half a hash": {func(k *RecipientKey) {
 			k.Version, k.Prev = 2, "0123456789abcdef"
 		}, "prev"},
+		"first that overlaps": {func(k *RecipientKey) { k.PrevOpens = now }, "prev_opens"},
+		"overlap long ago": {func(k *RecipientKey) {
+			k.Version, k.Prev, k.PrevOpens = 2, digits, now.AddDate(-100, 0, 0)
+		}, "prev_opens"},
 		"no recipient":    {func(k *RecipientKey) { k.Recipient = "" }, "age1"},
 		"short recipient": {func(k *RecipientKey) { k.Recipient = "age1qqqq" }, "age1"},
 		"an SSH key": {func(k *RecipientKey) {

@@ -11,7 +11,8 @@ import (
 )
 
 // RecipientKey states the key under which a site receives. Each version names its predecessor, so
-// that an older one cannot pass as the newest, and none can be inserted.
+// that an older one cannot pass as the newest, and none can be inserted. After a planned change the
+// site opens with the former key until a stated time.
 type RecipientKey struct {
 	V         int       `json:"v"` // 1
 	Network   id.Hash   `json:"network"`
@@ -20,6 +21,8 @@ type RecipientKey struct {
 	Version   int       `json:"version"`   // from 1
 	Created   time.Time `json:"created"`   // UTC
 	Prev      id.Hash   `json:"prev"`      // Hash of the version before; "" for the first
+	// until when at least the site opens with the key before, UTC; absent: that one is lost
+	PrevOpens time.Time `json:"prev_opens,omitzero"`
 }
 
 func (RecipientKey) typ() string                   { return "sealpost-recipient-v1" }
@@ -47,7 +50,15 @@ func (k RecipientKey) validate() error {
 		if k.Prev != "" {
 			return malformed("prev: the first version has no predecessor")
 		}
+		if !k.PrevOpens.IsZero() {
+			return malformed("prev_opens: the first version has no predecessor")
+		}
 		return nil
+	}
+	if !k.PrevOpens.IsZero() {
+		if err := moment("prev_opens", k.PrevOpens); err != nil {
+			return err
+		}
 	}
 	return hash("prev", k.Prev)
 }

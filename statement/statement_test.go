@@ -44,6 +44,8 @@ func TestStatementsRoundTrip(t *testing.T) {
 	t.Run("receipt", func(t *testing.T) { roundTrip(t, n, n.centre, mixed) })
 	t.Run("first key", func(t *testing.T) { roundTrip(t, n, n.centre, n.key()) })
 	t.Run("second key", func(t *testing.T) { roundTrip(t, n, n.centre, second) })
+	second.PrevOpens = now.Add(time.Hour)
+	t.Run("overlap", func(t *testing.T) { roundTrip(t, n, n.centre, second) })
 }
 
 // TestAFullReceiptFits gives the reason for the limit: an envelope may hold 256 messages, and their

@@ -23,6 +23,35 @@ var update = flag.Bool("update", false, "make the vectors of testdata/v1 anew")
 
 const vectors = "testdata/v1"
 
+// updateRotation does the same for the vectors of testdata/rotation, which came later.
+var updateRotation = flag.Bool("update-rotation", false, "make testdata/rotation anew")
+
+const rotationVectors = "testdata/rotation"
+
+// rotated returns the payload of a planned change of a recipient key.
+func rotated(network id.Hash) RecipientKey {
+	_, _, key := vectorSigned(network)
+	key.PrevOpens = now.AddDate(0, 0, 14)
+	return key
+}
+
+func TestMakeRotationVectors(t *testing.T) {
+	if !*updateRotation {
+		t.Skip("the vectors are fixed; -update-rotation makes new ones")
+	}
+	n := newNetwork(t)
+	for name, content := range map[string]string{
+		"root.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+			Bytes: n.Root().Raw})),
+		"recipient.jws": mustSign(t, n.centre, rotated(n.Network())),
+	} {
+		if err := os.WriteFile(filepath.Join(rotationVectors, name), []byte(content),
+			0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // vectorSigned returns the payloads of the vectors for the network that they name.
 func vectorSigned(network id.Hash) (EnvelopeSignature, Receipt, RecipientKey) {
 	uid := id.UID(digits[:32])
@@ -59,16 +88,21 @@ func TestMakeVectors(t *testing.T) {
 
 func vector(t testing.TB, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(vectors, name))
+	return vectorIn(t, vectors, name)
+}
+
+func vectorIn(t testing.TB, folder, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
 }
 
-func vectorVerifier(t testing.TB) certs.Verifier {
+func vectorVerifier(t testing.TB, folder string) certs.Verifier {
 	t.Helper()
-	block, _ := pem.Decode([]byte(vector(t, "root.pem")))
+	block, _ := pem.Decode([]byte(vectorIn(t, folder, "root.pem")))
 	if block == nil {
 		t.Fatal("root.pem is no PEM")
 	}
@@ -81,21 +115,32 @@ func vectorVerifier(t testing.TB) certs.Verifier {
 
 // TestVectors: a signed statement stays readable for ever.
 func TestVectors(t *testing.T) {
-	v := vectorVerifier(t)
+	v := vectorVerifier(t, vectors)
 	envelope, receipt, key := vectorSigned(v.Network)
-	t.Run("envelope", func(t *testing.T) { expectVector(t, v, "envelope.jws", "FL-LAB", envelope) })
-	t.Run("receipt", func(t *testing.T) { expectVector(t, v, "receipt.jws", "CA-RC", receipt) })
-	t.Run("recipient key", func(t *testing.T) { expectVector(t, v, "recipient.jws", "CA-RC", key) })
+	t.Run("envelope", func(t *testing.T) {
+		expectVector(t, v, vector(t, "envelope.jws"), "FL-LAB", envelope)
+	})
+	t.Run("receipt", func(t *testing.T) {
+		expectVector(t, v, vector(t, "receipt.jws"), "CA-RC", receipt)
+	})
+	t.Run("recipient key", func(t *testing.T) {
+		expectVector(t, v, vector(t, "recipient.jws"), "CA-RC", key)
+	})
+	v = vectorVerifier(t, rotationVectors)
+	t.Run("rotated key", func(t *testing.T) {
+		expectVector(t, v, vectorIn(t, rotationVectors, "recipient.jws"), "CA-RC",
+			rotated(v.Network))
+	})
 }
 
-func expectVector[T Statement](t *testing.T, v certs.Verifier, name string, site id.Site, want T) {
+func expectVector[T Statement](t *testing.T, v certs.Verifier, jws string, site id.Site, want T) {
 	t.Helper()
-	got, err := Open[T](vector(t, name), v, now)
+	got, err := Open[T](jws, v, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(got.Payload, want) || got.Site != site {
-		t.Errorf("%s says of %s: %+v", name, got.Site, got.Payload)
+		t.Errorf("%s says: %+v", got.Site, got.Payload)
 	}
 }
 
@@ -122,7 +167,7 @@ func TestFormIsExact(t *testing.T) {
 // FuzzOpen: a statement that opens under the vectors' root equals a vector, since their keys are
 // deleted.
 func FuzzOpen(f *testing.F) {
-	v := vectorVerifier(f)
+	v := vectorVerifier(f, vectors)
 	said := map[string]bool{}
 	for _, name := range []string{"envelope.jws", "receipt.jws", "recipient.jws"} {
 		jws := vector(f, name)
