@@ -284,6 +284,14 @@ CREATE TABLE IF NOT EXISTS rekeyed (
   shown     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The key before the present one of a site, for which this site seals while it holds that one, and
+-- until when an envelope that is sealed for it may be published.
+CREATE TABLE IF NOT EXISTS overlap (
+  site  TEXT    PRIMARY KEY,
+  key   TEXT    NOT NULL,
+  until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- When a user compared the fingerprint of a site's pinned identity; 0: never.
 CREATE TABLE IF NOT EXISTS comparison (
   site     TEXT    PRIMARY KEY,

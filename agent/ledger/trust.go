@@ -104,6 +104,23 @@ func (tx *Tx) SetRekeyed(site id.Site, statement id.Hash, shown time.Time) error
 		statement, millis(shown))
 }
 
+// Overlap returns the former key of a site, and until when envelopes for it may be published. It is
+// empty for a site whose present key was not held.
+func (tx *Tx) Overlap(site id.Site) (key id.Hash, until time.Time, err error) {
+	var ms int64
+	err = tx.row("SELECT key, until FROM overlap WHERE site = ?", []any{site}, &key, &ms)
+	if err == ErrNotFound {
+		err = nil
+	}
+	return key, fromMillis(ms), err
+}
+
+// SetOverlap records that this site seals for the key before the present one of a site.
+func (tx *Tx) SetOverlap(site id.Site, key id.Hash, until time.Time) error {
+	return tx.exec("INSERT OR REPLACE INTO overlap (site, key, until) VALUES (?,?,?)", site, key,
+		millis(until))
+}
+
 // ApproveRoute as the sites of an approval accepts the hub's first complete proposal.
 const ApproveRoute = "route"
 

@@ -191,7 +191,7 @@ func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, erro
 	for _, m := range s.messages {
 		req.Messages = append(req.Messages, api.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed})
 	}
-	if ok, err := o.trust.StillTrusted(ctx, req.Recipients); err != nil || !ok {
+	if ok, err := o.trust.StillTrusted(ctx, s.Recipients); err != nil || !ok {
 		return api.Published{}, cmp.Or(err, api.ErrRoute) // it is sealed again, or waits
 	}
 	p, err := o.hub.Publish(ctx, req, content)

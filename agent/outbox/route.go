@@ -32,6 +32,7 @@ type decision struct {
 	unknown    reason.Reason // it names a site that does not exist
 	blocked    reason.Reason // none: send
 	until      time.Time     // when a block is reconsidered
+	heldUntil  time.Time     // when recipients are reconsidered, by the site's clock; zero: never
 	stale      bool          // the hub is another one, or an operator has approved something
 }
 
@@ -53,7 +54,8 @@ func newRoutes() *routes {
 // known returns the decision for an address; nil: the hub has to be asked.
 func (d *desk) known(address string) *decision {
 	r := d.routes.by[address]
-	if r == nil || r.stale || !r.blocked.IsZero() && !time.Now().Before(r.until) {
+	if r == nil || r.stale || !r.blocked.IsZero() && !time.Now().Before(r.until) ||
+		!r.heldUntil.IsZero() && !d.o.trust.Now().Before(r.heldUntil) {
 		return nil
 	}
 	return r
@@ -140,7 +142,8 @@ func (o *Outbox) decide(ctx context.Context, address string, sites []id.Site) (*
 	for _, p := range route.Recipients {
 		d.proposed = append(d.proposed, p.Site)
 	}
-	d.recipients, err = o.trust.Decide(ctx, a, route)
+	decided, err := o.trust.Decide(ctx, a, route)
+	d.recipients, d.heldUntil = decided.Recipients, decided.Until
 	var wait *trust.Waiting
 	if errors.As(err, &wait) {
 		d.blocked = wait.Reason

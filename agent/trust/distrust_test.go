@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
@@ -60,7 +61,8 @@ func TestTheAdminDistrustsAKey(t *testing.T) {
 			!strings.Contains(err.Error(), "distrusts") {
 			t.Errorf("a receipt: %v", err)
 		}
-		if ok, err := n.StillTrusted(t.Context(), []id.Site{"CA-RC"}); ok || err != nil {
+		to := []ledger.Recipient{{Site: "CA-RC"}}
+		if ok, err := n.StillTrusted(t.Context(), to); ok || err != nil {
 			t.Errorf("sealed before: %v, %v", ok, err)
 		}
 		if _, err := n.Accept(t.Context(), "CA-RC",

@@ -120,6 +120,12 @@ func (p *peer) next() *peer {
 	return &q
 }
 
+// rotated is next with an overlap: the site opens with the key before for some time.
+func (p *peer) rotated(overlap time.Duration) *peer {
+	p.n.t.Helper()
+	return p.next().with(func(k *statement.RecipientKey) { k.PrevOpens = p.n.now.Add(overlap) })
+}
+
 // with returns the site with a changed statement.
 func (p *peer) with(change func(*statement.RecipientKey)) *peer {
 	q := *p
@@ -167,7 +173,7 @@ func (n *network) sends(peers ...*peer) {
 	for _, p := range peers {
 		want = append(want, string(p.site)+" "+p.key.Recipient)
 	}
-	for _, r := range got {
+	for _, r := range got.Recipients {
 		have = append(have, string(r.Site)+" "+r.Key)
 	}
 	if fmt.Sprint(have) != fmt.Sprint(want) {
@@ -185,7 +191,7 @@ func (n *network) waitsFor(asked id.Address, route api.Route, words ...string) {
 	n.t.Helper()
 	got, err := n.Decide(n.t.Context(), asked, route)
 	why, ok := err.(*trust.Waiting)
-	if !ok || got != nil {
+	if !ok || got.Recipients != nil {
 		n.t.Fatalf("got %v, %v; want it to wait", got, err)
 	}
 	for _, w := range words {

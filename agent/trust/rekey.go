@@ -9,31 +9,47 @@ import (
 	"sealpost/statement"
 )
 
-// hold returns until when a changed key is not used; zero: it can be used. The key of a site that
-// was only seen can be a thief's, and its users have that time to notice it.
-func (t *Trust) hold(tx *ledger.Tx, pin ledger.Pin,
-	k statement.RecipientKey) (until time.Time, err error) {
+// overlapMargin is the last part of an overlap, in which nothing is published for the former key.
+// A clock may be wrong, and the recipient has to open the envelope in time.
+const overlapMargin = 24 * time.Hour
+
+// held describes a changed recipient key that is not used yet. It is zero for one that is.
+type held struct {
+	until     time.Time
+	meanwhile string // the recipient key before, if its site still opens with it
+}
+
+// hold returns until when a changed key is not used. The key of a site that was only seen can be a
+// thief's, and its users have that time to notice it. Meanwhile the key before is used, if the
+// change was planned and its overlap is longer than the hold.
+func (t *Trust) hold(tx *ledger.Tx, pin ledger.Pin, k statement.RecipientKey) (h held, err error) {
 	if pin.Version == 0 || pin.RecipientKey == k.Recipient {
-		return until, nil
+		return h, nil
 	}
 	known, shown, err := tx.Rekeyed(k.Site)
 	if err != nil {
-		return until, err
+		return h, err
 	}
 	if known != k.Hash() {
 		shown = t.Now()
 		t.Log.Warn("another recipient key is shown", "peer", k.Site, "fingerprint", pin.Identity,
 			"recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version,
-			"standing", t.ground(pin).Ground)
+			"standing", t.ground(pin).Ground, "former_opens_until", k.PrevOpens)
 		if err := tx.SetRekeyed(k.Site, k.Hash(), shown); err != nil {
-			return until, err
+			return h, err
 		}
 	}
-	until = shown.Add(t.RekeyHold)
+	until := shown.Add(t.RekeyHold)
 	if t.ground(pin).Ground != Seen || !t.Now().Before(until) {
-		return time.Time{}, nil
+		return h, nil
 	}
-	return until, nil
+	h.until = until
+	end := k.PrevOpens.Add(-overlapMargin)
+	if k.Prev == pin.Statement && until.Before(end) {
+		h.meanwhile = pin.RecipientKey
+		err = tx.SetOverlap(k.Site, statement.RecipientKeyHash(pin.RecipientKey), end)
+	}
+	return h, err
 }
 
 // heldKey returns the reason for which a changed key is not used yet.

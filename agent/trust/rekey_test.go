@@ -6,6 +6,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
+	"sealpost/statement"
 )
 
 // rekeyed returns the newest key of CA-RC after its first one.
@@ -73,3 +74,57 @@ func TestAChangedKeyOfAComparedSite(t *testing.T) {
 	n.waitsOn(first, "version 2 was seen before")
 	n.sends(second.next())
 }
+
+// During the hold of a planned change this site seals for the key before, and decides again
+// after it. It publishes nothing for that key any more before its site destroys it.
+func TestARotatedKeyIsHeld(t *testing.T) {
+	n := newNetwork(t)
+	n.RekeyHold = day
+	n.approve("CA-RC")
+	first := n.peer("CA-RC")
+	n.sends(first)
+	second := first.rotated(14 * day)
+	sealedFor := []ledger.Recipient{{Site: "CA-RC",
+		Key: statement.RecipientKeyHash(first.key.Recipient)}}
+	meanwhile := func(former, shown *peer) {
+		t.Helper()
+		got, err := n.Decide(t.Context(), dat, n.route(dat, shown.proposed()))
+		must(t, err)
+		if got.Recipients[0].Key != former.key.Recipient || got.Until != n.rekeyed().Held {
+			t.Fatalf("sealed for %v", got)
+		}
+	}
+	publishes := func(want bool) {
+		t.Helper()
+		if got, err := n.StillTrusted(t.Context(), sealedFor); err != nil || got != want {
+			t.Errorf("it is published: %v, %v", got, err)
+		}
+	}
+	meanwhile(first, second)
+	n.now = start.Add(23 * time.Hour)
+	n.reopen()
+	n.RekeyHold = day
+	meanwhile(first, second)
+	n.loseLedger() // the hold begins again
+	n.RekeyHold = day
+	n.now = start.Add(46 * time.Hour)
+	meanwhile(first, second)
+	publishes(true)
+	n.now = start.Add(70 * time.Hour)
+	n.sends(second)
+	publishes(true) // it was sealed in the hold
+	n.now = start.Add(13 * day)
+	publishes(false)
+
+	// of a key after the one that is shown
+	third := second.rotated(14 * day)
+	n.waitsOn(third.rotated(14*day), "nothing is sent to it before")
+	meanwhile(second, third)
+	n.RekeyHold = 13 * day // the key before opens no longer than that
+	n.waitsOn(third, "nothing is sent to it before")
+	_, err := n.Accept(t.Context(), "CA-RC", string(first.identity.Key()))
+	must(t, err)
+	n.sends(third)
+}
+
+const day = 24 * time.Hour

@@ -179,22 +179,28 @@ func (t *Trust) checkRoster(ctx context.Context, site id.Site, identity id.Hash,
 	return t.offRoster(pin, site, identity, as), nil
 }
 
-// StillTrusted reports whether an envelope may go to sites for whose pinned identities it was
-// sealed. A roster or a distrust may have come since then.
-func (t *Trust) StillTrusted(ctx context.Context, sites []id.Site) (bool, error) {
-	if r, required := t.currentRoster(); r == nil && !required && len(t.Distrusted()) == 0 {
-		return true, nil
-	}
-	for _, site := range sites {
-		pin, err := t.pin(ctx, site)
-		if errors.Is(err, ledger.ErrNotFound) {
-			return false, nil
-		}
-		if err != nil {
+// StillTrusted reports whether a sealed envelope may go to its recipients. A roster or a distrust
+// may have come since it was sealed, or a recipient may soon destroy the key.
+func (t *Trust) StillTrusted(ctx context.Context,
+	recipients []ledger.Recipient) (isTrusted bool, err error) {
+	r, required := t.currentRoster()
+	isOpen := r == nil && !required && len(t.Distrusted()) == 0
+	for _, to := range recipients {
+		err := t.Ledger.View(ctx, func(tx *ledger.Tx) error {
+			former, until, err := tx.Overlap(to.Site)
+			isTrusted = former != to.Key || t.Now().Before(until)
+			if err != nil || isOpen || !isTrusted {
+				return err
+			}
+			pin, err := tx.Pin(to.Site)
+			isTrusted = err == nil && t.offRoster(pin, to.Site, pin.Identity, asRecipient).IsZero()
+			if errors.Is(err, ledger.ErrNotFound) {
+				return nil
+			}
+			return err
+		})
+		if err != nil || !isTrusted {
 			return false, err
-		}
-		if !t.offRoster(pin, site, pin.Identity, asRecipient).IsZero() {
-			return false, nil
 		}
 	}
 	return true, nil

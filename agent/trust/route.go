@@ -16,30 +16,41 @@ import (
 	"sealpost/statement"
 )
 
+// Decision has the recipients of an address, sorted by site.
+type Decision struct {
+	Recipients []envelope.Recipient
+	// when to decide again, as a held key is used from then on; zero: when the route changes
+	Until time.Time
+}
+
 // Decide compares the hub's proposal for the asked address with this site's approvals and pins. It
-// returns the recipients to seal for, sorted by site. For any proposal, these are exactly the
-// approved sites, each with its pinned key. Otherwise it returns no recipients, and a *Waiting with
-// the reason.
+// returns the recipients to seal for. For any proposal, these are exactly the approved sites, each
+// with its pinned key. Otherwise it returns no recipients, and a *Waiting with the reason.
 func (t *Trust) Decide(ctx context.Context, asked id.Address,
-	route api.Route) ([]envelope.Recipient, error) {
+	route api.Route) (d Decision, err error) {
 	proposed, err := t.check(asked, route)
 	if err != nil {
-		return nil, err
+		return d, err
 	}
 	shown := t.propose(route.Address.String(), route.Recipients)
 	if err := t.checkApproval(ctx, route, proposed, shown); err != nil {
-		return nil, err
+		return d, err
 	}
 	recipients := make([]envelope.Recipient, len(route.Recipients))
 	for i, r := range route.Recipients {
-		if recipients[i], err = t.recipient(ctx, r); err != nil {
-			return nil, err
+		var until time.Time
+		if recipients[i], until, err = t.recipient(ctx, r); err != nil {
+			return d, err
+		}
+		if !until.IsZero() && (d.Until.IsZero() || until.Before(d.Until)) {
+			d.Until = until
 		}
 	}
 	if err := t.checkStandings(ctx, proposed); err != nil {
-		return nil, err
+		return d, err
 	}
-	return recipients, nil
+	d.Recipients = recipients
+	return d, nil
 }
 
 // check checks that a proposal is for the asked address and consistent. It returns the proposed
@@ -207,53 +218,55 @@ func (t *Trust) difference(ctx context.Context, address id.Address, approved, pr
 }
 
 // recipient checks a proposed recipient's statement against its pin, and returns the recipient to
-// seal for. It pins a new site.
-func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.Recipient, error) {
-	none := envelope.Recipient{}
+// seal for. It pins a new site. If it returns a time, the recipient has its key before until then.
+func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (to envelope.Recipient,
+	until time.Time, err error) {
 	signed, err := statement.Open[statement.RecipientKey](r.Statement, t.Verifier, t.Now())
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return none, &Waiting{reason.New("site-certificate-not-now", "site", r.Site)}
+		return to, until, &Waiting{reason.New("site-certificate-not-now", "site", r.Site)}
 	case err != nil:
-		return none, &Waiting{reason.New("key-not-signed", "site", r.Site, "why", err)}
+		return to, until, &Waiting{reason.New("key-not-signed", "site", r.Site, "why", err)}
 	}
 	key := signed.Payload
 	if key.Site != r.Site || key.Network != t.Network ||
 		statement.RecipientKeyHash(key.Recipient) != r.KeyHash {
-		return none, &Waiting{reason.New("key-of-other", "site", r.Site)}
+		return to, until, &Waiting{reason.New("key-of-other", "site", r.Site)}
 	}
 	if !suits(t.Suite, key.Recipient) {
-		return none, &Waiting{reason.New("key-of-other-suite",
+		return to, until, &Waiting{reason.New("key-of-other-suite",
 			"site", r.Site, "suite", t.Suite)}
 	}
-	recipient, err := envelope.Recipient{Site: r.Site, Key: key.Recipient}.Prepare()
-	if err != nil {
-		return none, &Waiting{reason.New("key-malformed", "site", r.Site)}
+	if to, err = (envelope.Recipient{Site: r.Site, Key: key.Recipient}).Prepare(); err != nil {
+		return to, until, &Waiting{reason.New("key-malformed", "site", r.Site)}
 	}
 	off, err := t.checkRoster(ctx, r.Site, signed.Key, asRecipient)
 	if err != nil {
-		return none, err
+		return to, until, err
 	}
 	if !off.IsZero() {
-		return none, &Waiting{off}
+		return to, until, &Waiting{off}
 	}
-	var until time.Time
+	var h held
 	err = t.update(ctx, func(tx *ledger.Tx) (trouble bool, err error) {
-		until, trouble, err = t.key(tx, signed)
+		h, trouble, err = t.key(tx, signed)
 		return trouble, err
 	})
-	if err == nil && !until.IsZero() {
-		return none, &Waiting{t.heldKey(r.Site, until, signed.Key)}
+	if err == nil && !h.until.IsZero() {
+		if h.meanwhile == "" {
+			return to, until, &Waiting{t.heldKey(r.Site, h.until, signed.Key)}
+		}
+		to, err = envelope.Recipient{Site: r.Site, Key: h.meanwhile}.Prepare()
 	}
 	if errors.Is(err, ErrPin) {
 		pin, perr := t.pin(ctx, r.Site)
 		if perr != nil {
-			return none, perr
+			return to, until, perr
 		}
-		return none, &Waiting{reason.New("not-as-before",
+		return to, until, &Waiting{reason.New("not-as-before",
 			"site", r.Site, "trouble", pin.Trouble, "advice", Advice(pin))}
 	}
-	return recipient, err
+	return to, h.until, err
 }
 
 func suits(suite, recipient string) bool {
@@ -261,24 +274,24 @@ func suits(suite, recipient string) bool {
 }
 
 // key compares a verified recipient-key statement with the pin. It pins a successor, or the first
-// key. It returns the end of the hold of a changed key, or true after it has recorded trouble.
+// key. It returns the hold of a changed key, or true after it has recorded trouble.
 func (t *Trust) key(tx *ledger.Tx,
-	signed statement.Signed[statement.RecipientKey]) (until time.Time, trouble bool, err error) {
+	signed statement.Signed[statement.RecipientKey]) (h held, trouble bool, err error) {
 	k := signed.Payload
 	if trouble, err = t.identity(tx, k.Site, signed.Key); trouble || err != nil {
-		return until, trouble, err
+		return h, trouble, err
 	}
 	pin, err := tx.Pin(k.Site)
 	if err != nil {
-		return until, false, err
+		return h, false, err
 	}
 	if trouble, err = t.differs(tx, pin, signed); trouble || err != nil {
-		return until, trouble, err
+		return h, trouble, err
 	}
-	if until, err = t.hold(tx, pin, k); err != nil || !until.IsZero() {
-		return until, false, err
+	if h, err = t.hold(tx, pin, k); err != nil || !h.until.IsZero() {
+		return h, false, err
 	}
-	return until, false, t.pinKey(tx, pin, signed)
+	return h, false, t.pinKey(tx, pin, signed)
 }
 
 // differs compares a statement with the pinned one. It returns true after it has recorded trouble.

@@ -124,8 +124,8 @@ func TestADirectAddressNeedsApprovedSites(t *testing.T) {
 	n.DirectToAny = false
 	must(t, n.Approve(t.Context(), id.Address{To: []id.Site{"SF-RC"}}, []id.Site{"SF-RC"}))
 	got, err := n.Decide(t.Context(), to, n.route(to, proposals(ca, sf)...))
-	if err != nil || len(got) != 2 || got[0].Key != ca.key.Recipient ||
-		got[1].Key != sf.key.Recipient {
+	if err != nil || len(got.Recipients) != 2 || got.Recipients[0].Key != ca.key.Recipient ||
+		got.Recipients[1].Key != sf.key.Recipient {
 		t.Fatalf("%v, %v", got, err)
 	}
 	n.waitsFor(to, n.route(to, proposals(ca)...), "does not lead to SF-RC")
