@@ -25,7 +25,7 @@ var ErrInvitation = reason.Err("invitation-unusable")
 // the site's admin. Its secret works once. The fields are the file's keys.
 type Invitation struct {
 	Site    id.Site   `toml:"site"`    // the name of the new site or admin
-	Role    string    `toml:"role"`    // send, receive or both; admin or viewer
+	Role    string    `toml:"role"`    // send, receive or both; admin, operator or viewer
 	Hub     []string  `toml:"hub"`     // "host:port", tried in order
 	Network id.Hash   `toml:"network"` // SHA-256 of the root's public key, the site's pin
 	Suite   string    `toml:"suite"`   // hybrid or x25519
@@ -38,14 +38,18 @@ type Invitation struct {
 	Fingerprints map[id.Site]id.Hash `toml:"fingerprints,omitempty"`
 }
 
-// The roles of admins on other computers. A viewer reads only.
+// The roles of admins on other computers. A viewer reads only. An operator also holds and releases,
+// requeues and discards; it changes no site, no route and no limit.
 const (
-	RoleAdmin  = "admin"
-	RoleViewer = "viewer"
+	RoleAdmin    = "admin"
+	RoleOperator = "operator"
+	RoleViewer   = "viewer"
 )
 
 // IsAdminRole reports whether a role is an admin's and no site's.
-func IsAdminRole(role string) bool { return role == RoleAdmin || role == RoleViewer }
+func IsAdminRole(role string) bool {
+	return role == RoleAdmin || role == RoleOperator || role == RoleViewer
+}
 
 const maxInvitation = 128 << 10 // bytes, with the fingerprints of a thousand sites
 
@@ -73,8 +77,17 @@ const adminInvitationHead = `# This is an invitation to administrate a sealpost 
 
 // Write writes the invitation to path, readable by its owner only, in place of an earlier one.
 func (inv Invitation) Write(path string) error {
-	if err := inv.validate(); err != nil {
+	text, err := inv.Text()
+	if err != nil {
 		return err
+	}
+	return secretfile.Write(path, text)
+}
+
+// Text returns the content of the invitation's file.
+func (inv Invitation) Text() ([]byte, error) {
+	if err := inv.validate(); err != nil {
+		return nil, err
 	}
 	var b bytes.Buffer
 	head := invitationHead
@@ -85,9 +98,9 @@ func (inv Invitation) Write(path string) error {
 	enc := toml.NewEncoder(&b)
 	inv.Expires = inv.Expires.UTC().Truncate(time.Second)
 	if err := enc.Encode(inv); err != nil {
-		return fmt.Errorf("write invitation: %w", err)
+		return nil, fmt.Errorf("write invitation: %w", err)
 	}
-	return secretfile.Write(path, b.Bytes())
+	return b.Bytes(), nil
 }
 
 // ReadInvitation reads the invitation at path, strictly. Others may be able to read the file: it
@@ -141,7 +154,7 @@ func (inv Invitation) validate() error {
 	}{
 		{"site", badSite == nil, "a name such as FL-LAB"},
 		{"role", inv.Role == "send" || inv.Role == "receive" || inv.Role == "both" ||
-			IsAdminRole(inv.Role), "send, receive, both, admin or viewer"},
+			IsAdminRole(inv.Role), "send, receive, both, admin, operator or viewer"},
 		{"hub", areHubs(inv.Hub), "1 to 16 addresses such as \"hub.example.org:7443\""},
 		{"network", badNetwork == nil, "64 hexadecimal digits"},
 		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},

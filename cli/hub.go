@@ -28,7 +28,7 @@ func hubCommand() *cobra.Command {
 		hubRequeueCommand(), hubDiscardCommand(), hubHoldCommand(), hubReleaseCommand(),
 		hubHoldsCommand(), hubStatusCommand(), hubQuotaCommand(),
 		hubExportCommand(), hubRosterCommand(), hubAuditCommand(), hubCheckCommand(),
-		hubReloadCommand(), hubAcknowledgeCommand(), hubDoctorCommand(),
+		hubConsoleCommand(), hubReloadCommand(), hubAcknowledgeCommand(), hubDoctorCommand(),
 		profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd

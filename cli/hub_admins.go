@@ -12,9 +12,9 @@ import (
 )
 
 const hubJoinHelp = `Join as an administrator, with an invitation that the hub has made with
-sealpost hub invite NAME --role admin|viewer. It makes a folder with a key and a
-certificate of this computer. With that folder as --dir, the commands that ask
-the hub work from here, for example: sealpost hub sites --dir DIR
+sealpost hub invite NAME --role admin|operator|viewer. It makes a folder with a
+key and a certificate of this computer. With that folder as --dir, the commands
+that ask the hub work from here, for example: sealpost hub sites --dir DIR
 
 Repeated, it keeps the key. The certificate is renewed by itself while the
 commands are used; after 90 days without one, ask for a new invitation.`
@@ -82,7 +82,7 @@ func printAdmins(w io.Writer, out hub.AdminsAnswer) error {
 		t.add(a.Name, a.State, a.Role, a.LastSeen, a.Version, a.Connections, a.Fingerprint)
 	}
 	return t.print(w, "No administrators on other computers. Invite one with: sealpost hub "+
-		"invite NAME --role admin|viewer --out NAME.join")
+		"invite NAME --role admin|operator|viewer --out NAME.join")
 }
 
 // removeAdmin takes the rights of an admin on another computer.

@@ -17,6 +17,7 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/hub/console"
 	"sealpost/internal/control"
 	"sealpost/internal/coredump"
 	"sealpost/internal/durable"
@@ -104,7 +105,10 @@ func serveHub(ctx context.Context, dir string, cfg config.Hub, settings hub.Sett
 		}
 	}()
 	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: log,
-		Version: versionInfo().Version, Settings: settings, Passphrases: ask})
+		Version: versionInfo().Version, Settings: settings, Passphrases: ask,
+		Console: func(h *hub.Hub) hub.Console {
+			return console.New(console.Options{Hub: h, Listen: cfg.Console.Listen, Log: log})
+		}})
 	if err != nil {
 		return err
 	}

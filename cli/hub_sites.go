@@ -23,9 +23,10 @@ that you trust.
 Repeated, it replaces the invitation. For a site that has joined, the new one
 works only for the key that the site has.
 
-With --role admin or viewer, invite an administrator on another computer, who
-joins with sealpost hub join. An admin may do everything but this and removing
-administrators, which is done at the hub's own computer; a viewer may only read.`
+With --role admin, operator or viewer, invite an administrator on another
+computer, who joins with sealpost hub join. An admin may do everything but this
+and removing administrators, which is done at the hub's own computer. An
+operator reads, holds, releases, requeues and discards; a viewer may only read.`
 
 func hubInviteCommand() *cobra.Command {
 	var role, out string
@@ -33,7 +34,7 @@ func hubInviteCommand() *cobra.Command {
 	var valid days
 	var withFingerprints bool
 	cmd := &cobra.Command{
-		Use:   "invite SITE --role send|receive|both|admin|viewer --out FILE",
+		Use:   "invite SITE --role send|receive|both|admin|operator|viewer --out FILE",
 		Short: "Invite a site or an administrator to join",
 		Long:  hubInviteHelp,
 		Args:  wantArgs("SITE"), Example: "  sealpost hub invite FL-LAB --role send --out " +
@@ -57,9 +58,7 @@ func hubInviteCommand() *cobra.Command {
 			if err := mayReplace(out, site); err != nil {
 				return err
 			}
-			file := certs.Invitation{Site: inv.Site, Role: inv.Role, Hub: inv.Hub,
-				Network: inv.Network, Suite: inv.Suite, Roster: inv.Roster, Secret: inv.Secret,
-				Expires: inv.Expires}
+			file := inv.File()
 			if withFingerprints {
 				if file.Fingerprints, err = fingerprintsFor(cmd, inv); err != nil {
 					return err
@@ -79,7 +78,7 @@ func hubInviteCommand() *cobra.Command {
 	jsonFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&role, "role", "", "what the site does: send, receive or both; or, for an "+
-		"administrator, admin or viewer")
+		"administrator, admin, operator or viewer")
 	f.StringSliceVar(&maySend, "may-send", nil,
 		"routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
 	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")

@@ -58,6 +58,7 @@ var outputs = map[string][]any{
 	"hub audit tail":    {auditLine{}},
 	"hub check":         {findings{}},
 	"hub reload":        {hub.Reloaded{}},
+	"hub console":       {hub.ConsoleLink{}},
 	"hub acknowledge":   {hub.Changed{}},
 	"hub doctor":        {findings{}},
 	"agent join":        {agent.Joined{}},

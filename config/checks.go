@@ -77,6 +77,16 @@ func listenAddress(a string) error {
 	return nil
 }
 
+// loopback checks an address that only this computer reaches. Its port may be 0.
+func loopback(a string) error {
+	host, port, err := net.SplitHostPort(a)
+	ip := net.ParseIP(host)
+	if err != nil || ip == nil || !ip.IsLoopback() || port != "0" && !isPort(port) {
+		return fmt.Errorf(`want a loopback address such as "127.0.0.1:7445", not %q`, a)
+	}
+	return nil
+}
+
 // emptyOr checks a value that may be empty.
 func emptyOr(s string, check func(string) error) error {
 	if s == "" {

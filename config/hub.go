@@ -57,6 +57,8 @@ type Hub struct {
 	Quota Quota `toml:"quota"`
 	// The end of deliveries.
 	Deliveries Deliveries `toml:"deliveries"`
+	// The pages for admins in a browser: see docs/console.md.
+	Console Console `toml:"console"`
 	// Queues and their bindings for an empty hub. After its first start the hub ignores this table:
 	// the bindings are in the spool, and `sealpost hub bind` changes them.
 	Queue []Queue `toml:"queue"`
@@ -96,6 +98,14 @@ type Deliveries struct {
 	// The failed attempts of a recipient after which a delivery ends undelivered, with the code
 	// "max-attempts". A full disk at the recipient fails attempts, too. 0: any number. Default 0.
 	MaxAttempts int `toml:"max_attempts"`
+}
+
+// Console is the table [console] of hub.toml.
+type Console struct {
+	// The address of the console, "host:port". The host is a loopback address, and port 0 is a free
+	// port. It is open after the first `sealpost hub console` since the hub's start, which prints
+	// a link. Default "127.0.0.1:0".
+	Listen string `toml:"listen"`
 }
 
 // Quota is the table [quota] of hub.toml. An envelope waits until its last recipient has answered.
@@ -202,6 +212,7 @@ func DefaultHub() Hub {
 		Limits:       Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
 		Deliveries: Deliveries{DeadKeep: Duration(30 * 24 * hour),
 			ExpiresAfter: Duration(365 * 24 * hour)},
+		Console: Console{Listen: "127.0.0.1:0"},
 	}
 }
 
@@ -272,6 +283,7 @@ func (f *file) checkHub(h Hub) []error {
 		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
 		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
 		f.check("limits.memory", atLeast(h.Limits.Memory, h.Limits.BodiesInFlight+32*mebi)),
+		f.check("console.listen", loopback(h.Console.Listen)),
 		f.check("deliveries.max_attempts", atLeast(h.Deliveries.MaxAttempts, 0)),
 		f.check("quota.hub_uploads", atLeast(h.Quota.HubUploads, 0)),
 		f.check("quota.hub_envelopes", atLeast(h.Quota.HubEnvelopes, 0)),

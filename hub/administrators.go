@@ -15,7 +15,7 @@ import (
 // has a certificate of its own kind, and stands in no route.
 type administrator struct {
 	Name    id.Site   `json:"name"`
-	Role    string    `json:"role"`          // admin or viewer
+	Role    string    `json:"role"`          // admin, operator or viewer
 	Key     id.Hash   `json:"key,omitempty"` // fingerprint of its identity key, once it has joined
 	Created time.Time `json:"created"`
 }
@@ -25,7 +25,7 @@ type administrator struct {
 // bound to its key.
 type InviteAdminRequest struct {
 	Name  id.Site       `json:"name"`
-	Role  string        `json:"role"`               // admin or viewer; empty: the one it has
+	Role  string        `json:"role"`               // of an administrator; empty: the one it has
 	Valid time.Duration `json:"valid_ns,omitempty"` // default 7 days, at most 366
 }
 

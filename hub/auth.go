@@ -24,7 +24,8 @@ const (
 	member                  // every admitted site
 	sender                  // sites that may send
 	receiver                // sites that may receive
-	viewer                  // admins and viewers
+	viewer                  // admins, operators and viewers
+	operator                // admins and operators
 	admin                   // admins
 	local                   // no certificate is enough: only the hub's control socket
 )
@@ -42,6 +43,8 @@ func (a access) covers(s site) bool {
 		return s.canReceive()
 	case viewer:
 		return certs.IsAdminRole(s.Role)
+	case operator:
+		return s.Role == certs.RoleAdmin || s.Role == certs.RoleOperator
 	case admin:
 		return s.Role == certs.RoleAdmin
 	}

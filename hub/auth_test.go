@@ -30,10 +30,10 @@ type callers struct {
 	centre     *station // receives
 	owner      *station // whose things they are
 
-	admin, viewer *station
-	formerAdmin   *station
-	asSite        *station // an admin's certificate with the name and key of a site
-	asAdmin       *station // a site's certificate with the name and key of an admin
+	admin, operator, viewer *station
+	formerAdmin             *station
+	asSite                  *station // an admin's certificate with the name and key of a site
+	asAdmin                 *station // a site's certificate with the name and key of an admin
 }
 
 func (c callers) all() map[string]*station {
@@ -42,7 +42,7 @@ func (c callers) all() map[string]*station {
 		"expired":            c.expired, "not in the directory": c.unknown, "removed": c.removed,
 		"another key":       c.otherKey,
 		"other site, sends": c.lab, "other site, receives": c.centre, "owner": c.owner,
-		"admin": c.admin, "viewer": c.viewer, "former admin": c.formerAdmin,
+		"admin": c.admin, "operator": c.operator, "viewer": c.viewer, "former admin": c.formerAdmin,
 		"admin as a site": c.asSite, "site as an admin": c.asAdmin}
 }
 
@@ -56,6 +56,7 @@ func newCallers(t *testing.T, q *headquarters) callers {
 	c.owner = q.join("FL-LAB", "both")
 	ask[Removed](q, ControlRemove, RemoveRequest{Site: "IL-LAB"})
 	c.admin, c.viewer = q.joinAdmin("ANNA", certs.RoleAdmin), q.joinAdmin("VERA", certs.RoleViewer)
+	c.operator = q.joinAdmin("OLGA", certs.RoleOperator)
 	c.formerAdmin = q.joinAdmin("FRED", certs.RoleAdmin)
 	ask[Removed](q, ControlRemoveAdmin, RemoveAdminRequest{Name: "FRED"})
 	c.asSite, c.asAdmin = q.stranger("FL-LAB"), q.stranger("ANNA")
@@ -129,7 +130,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		})
 	}
 	for _, e := range endpoints() {
-		if e.who == viewer || e.who == admin {
+		if e.who >= viewer {
 			continue // TestWhoMayAdministrate has these
 		}
 		if !asked[e.method+" "+e.path] {
@@ -153,7 +154,7 @@ func (r wireRequest) expected(kind string) api.Code {
 		return api.CodeNoCert
 	case "expired":
 		return api.CodeExpired
-	case "admin", "viewer":
+	case "admin", "operator", "viewer":
 		return api.CodeNotAllowed
 	case "not in the directory", "former admin", "admin as a site", "site as an admin":
 		return api.CodeNotAdmitted

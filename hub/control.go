@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
@@ -43,6 +44,11 @@ const (
 	ControlRoster      = "/roster"       // Nothing → RosterState
 	ControlSetRoster   = "/set-roster"   // RosterRequest → RosterState
 	ControlAcknowledge = "/acknowledge"  // Nothing → Changed
+	ControlConsole     = "/console"      // ConsoleRequest → ConsoleLink
+	ControlMessage     = "/message"      // MessageRequest → MessageAnswer
+	ControlPreview     = "/preview"      // PreviewRequest → PreviewAnswer
+	ControlFlow        = "/flow"         // Nothing → FlowAnswer
+	ControlHistory     = "/history"      // HistoryRequest → HistoryAnswer
 )
 
 // Nothing is the request of operations that need none.
@@ -75,6 +81,12 @@ type Invited struct {
 	New     bool      `json:"new"`             // the site was not known before
 	// the site has joined before: only its key can use this
 	Joined bool `json:"joined"`
+}
+
+// File returns the invitation for its file, without fingerprints.
+func (i Invited) File() certs.Invitation {
+	return certs.Invitation{Site: i.Site, Role: i.Role, Hub: i.Hub, Network: i.Network,
+		Suite: i.Suite, Roster: i.Roster, Secret: i.Secret, Expires: i.Expires}
 }
 
 // AdmitRequest admits a site whose certificate was issued by another hub under the same root.
@@ -217,14 +229,17 @@ const (
 
 // MessagesRequest searches the hub's records. At least one of sender and recipient is given.
 type MessagesRequest struct {
-	Sender    id.Site      `json:"sender,omitempty"`
-	Recipient id.Site      `json:"recipient,omitempty"`
-	Message   id.Message   `json:"message_id,omitempty"`
-	UID       id.UID       `json:"uid,omitempty"`
-	From      time.Time    `json:"from,omitzero"`
-	To        time.Time    `json:"to,omitzero"`
-	After     spool.Cursor `json:"after,omitempty"`
-	Max       int          `json:"max,omitempty"` // default 100, at most 1000
+	Sender    id.Site    `json:"sender,omitempty"`
+	Recipient id.Site    `json:"recipient,omitempty"`
+	Message   id.Message `json:"message_id,omitempty"`
+	UID       id.UID     `json:"uid,omitempty"`
+	// of the record, as it is now: with one of these a page may have fewer than max records
+	State   string       `json:"state,omitempty"`
+	Address string       `json:"address,omitempty"`
+	From    time.Time    `json:"from,omitzero"`
+	To      time.Time    `json:"to,omitzero"`
+	After   spool.Cursor `json:"after,omitempty"`
+	Max     int          `json:"max,omitempty"` // default 100, at most 1000
 }
 
 // MessagesAnswer is one page of records, newest first. Next asks for the following one; 0: there is

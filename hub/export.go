@@ -282,7 +282,7 @@ func checkNamed(name id.Site, print id.Hash) error {
 
 func (a exportedAdmin) check() error {
 	if !certs.IsAdminRole(a.Role) {
-		return fmt.Errorf("role %.20q: want admin or viewer", a.Role)
+		return fmt.Errorf("role %.20q: want admin, operator or viewer", a.Role)
 	}
 	return checkNamed(a.Name, a.Fingerprint)
 }

@@ -56,6 +56,8 @@ type Options struct {
 	Settings Settings
 	// Passphrases are asked for an encrypted issuing key without passphrase_file and credential.
 	Passphrases certs.Passphrases
+	// Console makes the pages of a hub that New has opened; nil: there are none.
+	Console func(*Hub) Console
 }
 
 // Hub is one running hub.
@@ -110,9 +112,12 @@ type Hub struct {
 	present   *presence
 	refusals  *refusals
 	metrics   *metrics
+	flows     *flows
+	past      *history
 	listener  net.Listener
 	watched   net.Listener // for metrics and health; nil if not configured
 	control   *control.Server
+	console   Console         // nil: there is none
 	stopping  context.Context // ends when the hub begins to stop, and ends all waits
 	stop      context.CancelFunc
 }
@@ -139,7 +144,7 @@ func New(o Options) (*Hub, error) {
 		unknown:   newLimiters[id.Site](unknownRate, unknownBurst),
 		unsettled: newLimiters[id.Site](unsettledRate, unsettledBurst),
 		issued:    certificates{of: map[id.Site]*x509.Certificate{}},
-		guesses:   newGuesses(), metrics: newMetrics(),
+		guesses:   newGuesses(), metrics: newMetrics(), flows: newFlows(), past: newHistory(),
 		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
 	h.settings, h.inEffect = o.Settings, o.Config
@@ -163,8 +168,12 @@ func New(o Options) (*Hub, error) {
 	}
 	h.stopping, h.stop = context.WithCancel(context.Background())
 	h.metrics.registry.MustRegister(figures{h})
+	h.openHistory()
 	if err := h.listen(); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
+	}
+	if o.Console != nil {
+		h.console = o.Console(h)
 	}
 	return h, nil
 }
@@ -258,6 +267,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return h.serveMonitoring(watching) })
 	group.Go(func() error { return h.control.Run(ctx) })
+	if h.console != nil {
+		group.Go(func() error { return h.console.Run(ctx) })
+	}
 	group.Go(func() error { return h.keepRenewed(ctx) })
 	group.Go(func() error { return h.watchSpool(ctx) })
 	group.Go(func() error { return h.watchRoom(ctx) })
@@ -265,6 +277,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.endDeliveries(ctx) })
 	group.Go(func() error { return h.watchRefusals(watching) })
 	group.Go(func() error { return h.watchAudit(watching) })
+	group.Go(func() error { return h.watchHistory(watching) })
 	err := group.Wait()
 	h.log.Info("hub stopped", "hub", h.config.Name)
 	if err != nil {

@@ -24,6 +24,7 @@ type metrics struct {
 	settled   *prometheus.CounterVec   // messages, by outcome and code
 	released  *prometheus.CounterVec   // deliveries, by code
 	logins    *prometheus.CounterVec   // refused callers and issued certificates, by event
+	tally     tally                    // for the history
 }
 
 func newMetrics() *metrics {
@@ -88,19 +89,29 @@ func (m *metrics) answered(e endpoint, code api.Code, took time.Duration) {
 	m.requests.WithLabelValues(name, string(code)).Inc()
 	if !e.canWait() {
 		m.seconds.WithLabelValues(name).Observe(took.Seconds())
+		m.tally.requests.Add(1)
+		m.tally.busy.Add(int64(took))
 	}
 }
 
 func (m *metrics) published(messages int, size int64) {
 	m.envelopes.Inc()
 	m.messages.Add(float64(messages))
+	m.tally.messages.Add(int64(messages))
 	if size <= spool.SmallSize { // the parts of larger ones were counted on arrival
 		m.took(size)
 	}
 }
 
-func (m *metrics) took(bytes int64) { m.bytes.WithLabelValues("in").Add(float64(bytes)) }
-func (m *metrics) gave(bytes int64) { m.bytes.WithLabelValues("out").Add(float64(bytes)) }
+func (m *metrics) took(bytes int64) {
+	m.bytes.WithLabelValues("in").Add(float64(bytes))
+	m.tally.in.Add(bytes)
+}
+
+func (m *metrics) gave(bytes int64) {
+	m.bytes.WithLabelValues("out").Add(float64(bytes))
+	m.tally.out.Add(bytes)
+}
 
 // figures are the metrics that are read at each scrape.
 type figures struct {

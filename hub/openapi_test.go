@@ -135,7 +135,10 @@ func (d *document) operation(e endpoint, o operation) {
 	case joined:
 		d.line(3, "security: [{site: []}, {admin: []}]")
 	case viewer:
-		d.text(3, "description", "For admins and viewers.")
+		d.text(3, "description", "For admins, operators and viewers.")
+		d.line(3, "security: [{admin: []}]")
+	case operator:
+		d.text(3, "description", "For admins and operators.")
 		d.line(3, "security: [{admin: []}]")
 	case admin:
 		d.text(3, "description", "For admins.")
@@ -267,7 +270,7 @@ func (d *document) components() {
 	d.line(2, "site: {type: mutualTLS, description: 'A certificate of the network for the name "+
 		"urn:sealpost:site:NAME, admitted by the hub.'}")
 	d.line(2, "admin: {type: mutualTLS, description: 'A certificate of the network for the name "+
-		"urn:sealpost:admin:NAME, of an admin or viewer that the hub knows.'}")
+		"urn:sealpost:admin:NAME, of an admin, operator or viewer that the hub knows.'}")
 	d.line(1, "schemas:")
 	for _, name := range slices.Sorted(maps.Keys(d.schemas)) {
 		d.line(2, "%s:", name)

@@ -120,6 +120,10 @@ var summaries = map[string]string{
 	ControlDiscard:     "Free the content of dead letters.",
 	ControlRoster:      "The number and the end of the roster, and the sites that are not on it.",
 	ControlSetRoster:   "Give the hub a newer roster, which the root has signed.",
+	ControlMessage:     "The life of one message, with its receipts.",
+	ControlPreview:     "The recipients of a routing key, now and after a change of a queue.",
+	ControlFlow:        "The pairs of sites with traffic.",
+	ControlHistory:     "The hub's figures over an hour, a day or a year.",
 	ControlAcknowledge: "End the report of lost commits.",
 }
 

@@ -103,6 +103,7 @@ func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, e
 	}
 	fault.Point("hub-published")
 	h.metrics.published(len(in.Messages), in.Size)
+	h.flows.note(c.caller.Name, in.Recipients, len(in.Messages), in.Size, h.now())
 	c.log.Info("published", "envelope", in.Envelope, "address", in.Address.String(),
 		"recipients", in.Recipients,
 		"messages", labels(in.Messages), "size", in.Size, "sequence", published.Sequence, "took",

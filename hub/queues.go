@@ -198,13 +198,8 @@ func (h *Hub) messages(ctx context.Context, in MessagesRequest) (MessagesAnswer,
 	if in.Max <= 0 {
 		in.Max = 100
 	}
-	q := spool.Query{Sender: in.Sender, Recipient: in.Recipient, Message: in.Message, UID: in.UID,
-		From: in.From, To: in.To}
-	records, next, err := h.spool.Find(ctx, q, in.After, min(in.Max, 1000))
-	if err != nil {
-		return MessagesAnswer{}, fmt.Errorf("search the records: %w", err)
-	}
-	return MessagesAnswer{Messages: append([]spool.Record{}, records...), Next: next}, nil
+	in.Max = min(in.Max, 1000)
+	return h.search(ctx, in)
 }
 
 func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {

@@ -18,9 +18,7 @@ import (
 // adminInvitation returns the invitation file of an admin.
 func (q *headquarters) adminInvitation(name id.Site, role string) certs.Invitation {
 	q.t.Helper()
-	i := ask[Invited](q, ControlInviteAdmin, InviteAdminRequest{Name: name, Role: role})
-	return certs.Invitation{Site: i.Site, Role: i.Role, Hub: i.Hub, Network: i.Network,
-		Suite: i.Suite, Secret: i.Secret, Expires: i.Expires}
+	return ask[Invited](q, ControlInviteAdmin, InviteAdminRequest{Name: name, Role: role}).File()
 }
 
 func (q *headquarters) joinRemote(dir string, inv certs.Invitation) (remote.Joined, error) {

@@ -22,15 +22,17 @@ import (
 // socket and from another computer.
 type adminCall struct {
 	path    string
-	who     access // viewer, admin or local; the control socket may make every call
+	who     access // viewer, operator, admin or local; the control socket may make every call
 	in, out any    // the JSON of request and answer
 	local   func(*Hub, *http.ServeMux)
 	remote  func(*call) error
+	console func(*Hub, context.Context, User, any) (any, error)
 }
 
 // adminCalls returns every call of the administration with its callers. It is the only table of
-// their rights: the hub's port and docs/api.yaml are made from it. Viewers read, and change
-// nothing. The secret of a site's invitation goes to the admin that asks for it. Admins are invited
+// their rights: the hub's port, the console and docs/api.yaml are made from it. Viewers read, and
+// change nothing. Operators steer deliveries: each of their acts but a discard can be undone. The
+// secret of a site's invitation goes to the admin that asks for it. Admins are invited
 // and removed at the hub's own computer only: a stolen certificate makes no second one.
 func adminCalls() []adminCall {
 	return []adminCall{
@@ -46,6 +48,18 @@ func adminCalls() []adminCall {
 		allow(viewer, ControlDead, (*Hub).dead),
 		allow(viewer, ControlRoster, (*Hub).readRoster),
 		allow(viewer, ControlHolds, (*Hub).holds),
+		allow(viewer, ControlMessage, (*Hub).message),
+		allow(viewer, ControlPreview, (*Hub).preview),
+		allow(viewer, ControlFlow, (*Hub).flow),
+		allow(viewer, ControlHistory, (*Hub).history),
+
+		allow(operator, ControlHold, (*Hub).hold),
+		allow(operator, ControlUnhold, (*Hub).unhold),
+		allow(operator, ControlHoldOne, (*Hub).holdOne),
+		allow(operator, ControlUnholdOne, (*Hub).unholdOne),
+		allow(operator, ControlRequeue, (*Hub).requeue),
+		allow(operator, ControlDiscard, (*Hub).discard),
+		allow(operator, ControlAcknowledge, (*Hub).acknowledge),
 
 		allow(admin, ControlInvite, (*Hub).invite),
 		allow(admin, ControlRevoke, (*Hub).revoke),
@@ -56,17 +70,11 @@ func adminCalls() []adminCall {
 		allow(admin, ControlQuota, (*Hub).setQuota),
 		allow(admin, ControlExport, (*Hub).export),
 		allow(admin, ControlReload, (*Hub).reload),
-		allow(admin, ControlHold, (*Hub).hold),
-		allow(admin, ControlUnhold, (*Hub).unhold),
-		allow(admin, ControlHoldOne, (*Hub).holdOne),
-		allow(admin, ControlUnholdOne, (*Hub).unholdOne),
-		allow(admin, ControlRequeue, (*Hub).requeue),
-		allow(admin, ControlDiscard, (*Hub).discard),
 		allow(admin, ControlSetRoster, (*Hub).setRoster),
-		allow(admin, ControlAcknowledge, (*Hub).acknowledge),
 
 		allow(local, ControlInviteAdmin, (*Hub).inviteAdmin),
 		allow(local, ControlRemoveAdmin, (*Hub).removeAdmin),
+		allow(local, ControlConsole, (*Hub).consoleLink),
 	}
 }
 
@@ -83,6 +91,16 @@ func allow[In, Out any](who access, path string,
 				h.called(ctx, who, note, cmp.Or(err, failureOf(out)), "account", account)
 				return out, h.roomFor(ctx, err)
 			})
+		},
+		console: func(h *Hub, ctx context.Context, u User, request any) (any, error) {
+			in, ok := request.(In)
+			if !ok {
+				return nil, fmt.Errorf("%s wants a %T, not a %T", path, in, request)
+			}
+			note := noteOf(u.Name+" at the console", path, in)
+			out, err := do(h, spool.WithNote(ctx, note), in)
+			h.called(ctx, who, note, cmp.Or(err, failureOf(out)), "console", u.Name)
+			return out, h.roomFor(ctx, err)
 		},
 		remote: jsonBody(func(c *call, in In) error {
 			end, err := c.administrate()

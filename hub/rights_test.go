@@ -78,12 +78,14 @@ func remoteAsk[Out any](s *station, path string, in any) (Out, error) {
 
 // rights are the callers of each call, once more: a change of the table is a decision.
 var rights = map[access][]string{
-	viewer: {"/admins", "/audit", "/dead", "/holds", "/invitations", "/last-export", "/messages",
-		"/queues", "/roster", "/sites", "/status", "/usage"},
-	admin: {"/acknowledge", "/admit", "/bind", "/discard", "/export", "/hold", "/hold-one",
-		"/invite", "/quota", "/reload", "/remove", "/requeue", "/revoke", "/set-roster",
-		"/unbind", "/unhold", "/unhold-one"},
-	local: {"/invite-admin", "/profile", "/remove-admin"},
+	viewer: {"/admins", "/audit", "/dead", "/flow", "/history", "/holds", "/invitations",
+		"/last-export", "/message", "/messages", "/preview", "/queues", "/roster", "/sites",
+		"/status", "/usage"},
+	operator: {"/acknowledge", "/discard", "/hold", "/hold-one", "/requeue", "/unhold",
+		"/unhold-one"},
+	admin: {"/admit", "/bind", "/export", "/invite", "/quota", "/reload", "/remove", "/revoke",
+		"/set-roster", "/unbind"},
+	local: {"/console", "/invite-admin", "/profile", "/remove-admin"},
 }
 
 // Every call is made by every kind of caller, on the hub's port and on its control socket.
@@ -111,10 +113,13 @@ func TestWhoMayAdministrate(t *testing.T) {
 					}
 					want := wireRequest{sends: api.CodeNotAllowed, receives: api.CodeNotAllowed,
 						owner: api.CodeNotAllowed}.expected(kind)
-					if path == "/profile" && (kind == "admin" || kind == "viewer") {
+					if path == "/profile" && want == api.CodeNotAllowed &&
+						slices.Contains([]string{"admin", "operator", "viewer"}, kind) {
 						want = api.CodeNotFound
 					}
-					mayCall := kind == "admin" && who != local || kind == "viewer" && who == viewer
+					mayCall := kind == "admin" && who != local ||
+						kind == "operator" && (who == viewer || who == operator) ||
+						kind == "viewer" && who == viewer
 					wasCalled := got == "" || got == api.CodeRefused
 					if mayCall != wasCalled || !mayCall && got != want {
 						t.Errorf("%s gets %d %q, want a call: %v", kind, resp.StatusCode, got,
@@ -128,7 +133,8 @@ func TestWhoMayAdministrate(t *testing.T) {
 			})
 		}
 	}
-	if want := len(inTable[viewer]) + len(inTable[admin]) + 17; len(endpoints()) != want {
+	want := len(inTable[viewer]) + len(inTable[operator]) + len(inTable[admin]) + 17
+	if len(endpoints()) != want {
 		t.Errorf("there are %d endpoints, want %d", len(endpoints()), want)
 	}
 }

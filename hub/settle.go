@@ -78,6 +78,7 @@ func (c *call) recordSettled(receipt statement.Receipt) {
 		of[o] = append(of[o], m.Message)
 		c.hub.metrics.settled.WithLabelValues(m.Outcome, m.Code).Inc()
 	}
+	c.hub.metrics.tally.settled.Add(int64(len(receipt.Messages)))
 	for o, messages := range of {
 		c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender,
 			"outcome", o.outcome, "code", o.code, "messages", id.Ranges(messages))

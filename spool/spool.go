@@ -378,6 +378,7 @@ type Record struct {
 	Sender       id.Site     `json:"sender_id"`
 	Recipient    id.Site     `json:"recipient_id"`
 	Queue        string      `json:"queue"`
+	Address      string      `json:"address"` // of the envelope
 	Sent         time.Time   `json:"sent_timestamp"`
 	Spooled      time.Time   `json:"spooled_time"`
 	FirstLeased  time.Time   `json:"first_leased_time,omitzero"`

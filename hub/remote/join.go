@@ -18,7 +18,7 @@ import (
 // Joined is the result of joining.
 type Joined struct {
 	Name        id.Site   `json:"name"`
-	Role        string    `json:"role"` // admin or viewer
+	Role        string    `json:"role"` // admin, operator or viewer
 	Dir         string    `json:"dir"`
 	Fingerprint id.Hash   `json:"fingerprint"` // of the admin's identity key
 	Network     id.Hash   `json:"network"`

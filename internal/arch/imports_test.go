@@ -30,8 +30,8 @@ var systems = []string{"linux", "windows", "darwin"}
 // and helpers.
 var arrows = map[string][]string{
 	"": {"cli"},
-	"cli": {"agent", "agent/doctor", "hub", "hub/doctor", "certs", "config", "statement", "spool",
-		"spool/badgerspool", "hub/api", "hub/remote"},
+	"cli": {"agent", "agent/doctor", "hub", "hub/console", "hub/doctor", "certs", "config",
+		"statement", "spool", "spool/badgerspool", "hub/api", "hub/remote"},
 	"agent": {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger",
 		"agent/report", "agent/stranger", "envelope", "statement", "certs", "config", "hub/api",
 		"spool"},
@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"certs":        {},
 	"config":       {},
 	"hub":          {"hub/api", "spool", "certs", "config", "statement"},
+	"hub/console":  {"hub", "config", "spool"},
 	"hub/doctor":   {"hub", "certs", "config"},
 	"hub/remote":   {"hub/api", "certs"},
 	"hub/api":      {"spool"},
@@ -110,7 +111,7 @@ var bans = []struct {
 	deep   bool // through any number of steps
 	reason string
 }{
-	{"hub cannot decrypt", is("hub", "hub/api", "spool", "spool/badgerspool"),
+	{"hub cannot decrypt", is("hub", "hub/api", "hub/console", "spool", "spool/badgerspool"),
 		has("sealpost/envelope", "filippo.io/age"), true,
 		"the hub must not be able to open an envelope, and the import graph proves it"},
 	{"hub knows no agent", is("hub", "hub/api"), has("sealpost/agent"), true,

@@ -22,6 +22,7 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/hub/console"
 	"sealpost/internal/control"
 	"sealpost/internal/id"
 	"sealpost/internal/testkit"
@@ -104,6 +105,9 @@ func (h *Hub) open(log *slog.Logger) (func(context.Context) error, error) {
 	}
 	opened, err := hub.New(hub.Options{
 		Config: cfg, Spool: store, Log: log, Grace: time.Second, Now: h.net.opts.Now,
+		Console: func(h *hub.Hub) hub.Console {
+			return console.New(console.Options{Hub: h, Listen: cfg.Console.Listen, Log: log})
+		},
 	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -139,11 +143,7 @@ func (h *Hub) Invite(site id.Site, role string) certs.Invitation {
 	h.T.Helper()
 	var i hub.Invited
 	h.Admin(hub.ControlInvite, hub.InviteRequest{Site: site, Role: role}, &i)
-	return certs.Invitation{
-		Site: i.Site, Role: i.Role, Hub: i.Hub, Network: i.Network, Suite: i.Suite,
-		Roster: i.Roster,
-		Secret: i.Secret, Expires: i.Expires,
-	}
+	return i.File()
 }
 
 // Admit lets a site in that the hub does not know.

@@ -191,8 +191,9 @@ func record(e *envelope, message, target int, d *delivery) spool.Record {
 	m, t := e.messages[message], e.targets[target]
 	r := spool.Record{
 		Message: m.ID, UID: m.UID, Envelope: tohex[id.Envelope](e.id[:]), Sender: e.sender,
-		Recipient: t.Site, Queue: t.Queue, Sent: m.Sent, Spooled: e.spooled,
-		FirstLeased: d.firstLeased, State: "waiting", Code: d.code, Size: e.size,
+		Recipient: t.Site, Queue: t.Queue, Address: e.address.String(), Sent: m.Sent,
+		Spooled: e.spooled, FirstLeased: d.firstLeased, State: "waiting", Code: d.code,
+		Size: e.size,
 	}
 	switch d.state {
 	case stateSettled:

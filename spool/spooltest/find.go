@@ -133,7 +133,7 @@ var findTests = map[string]func(*room){
 		e, p := r.drop(centre)
 		want := spool.Record{
 			Message: e.Messages[0].ID, UID: e.Messages[0].UID, Envelope: e.ID, Sender: lab,
-			Recipient: centre, Queue: centre.Queue(),
+			Recipient: centre, Queue: centre.Queue(), Address: e.Address.String(),
 			Sent: e.Messages[0].Sent, Spooled: p.Spooled, State: "waiting", Size: e.Size,
 		}
 		r.tells(want)
