@@ -394,20 +394,23 @@ func TestAdminsAreRestored(t *testing.T) {
 func TestTheRightsInTheDocument(t *testing.T) {
 	text, err := os.ReadFile("../docs/for-admins.md")
 	testkit.Must(t, err)
-	_, table, _ := strings.Cut(string(text), "| may | viewer | admin | only at the hub |")
-	rows := strings.SplitN(table, "\n", 6)
+	_, table, _ := strings.Cut(string(text),
+		"| may | viewer | operator | admin | only at the hub |")
+	rows := strings.SplitN(table, "\n", 7)
 	words := map[string]string{"/usage": "`quota` (show)", "/quota": "`quota` (set)",
 		"/roster": "`roster` (show)", "/set-roster": "`roster FILE`", "/hold-one": "`hold`",
 		"/last-export": "`export` (its age)", "/unhold": "`release`", "/unhold-one": "`release`",
 		"/invite-admin": "`invite` and `remove` of admins", "/remove": "`remove` of sites",
-		"/remove-admin": "`invite` and `remove` of admins"}
+		"/remove-admin": "`invite` and `remove` of admins", "/message": "`messages`",
+		"/preview": "the pages of the console", "/flow": "the pages of the console",
+		"/history": "the pages of the console"}
 	for _, a := range adminCalls() {
 		word, has := words[a.path]
 		if !has {
 			word = "`" + strings.TrimPrefix(a.path, "/") + "`"
 		}
-		if row := rows[map[access]int{viewer: 2, admin: 3, local: 4}[a.who]]; !strings.Contains(row,
-			word) {
+		at := map[access]int{viewer: 2, operator: 3, admin: 4, local: 5}[a.who]
+		if row := rows[at]; !strings.Contains(row, word) {
 			t.Errorf("the row of %s has no %s: %s", a.path, word, row)
 		}
 	}

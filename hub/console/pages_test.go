@@ -173,7 +173,7 @@ func TestRolesAtTheConsole(t *testing.T) {
 	forms := map[string][]string{
 		"hold": {"site", "CA-RC"}, "release": {"site", "CA-RC"},
 		"requeue": {"id", string(m)}, "remove": {"site", "CA-RC", "confirm", "CA-RC"},
-		"bind": {"queue", "ca_rc_queue", "keys", "pa-lab.#"},
+		"bind":  {"queue", "ca_rc_queue", "keys", "pa-lab.#"},
 		"quota": {"site", "FL-LAB", "send_bytes", "1GiB"},
 		"admit": {"site", "XX-LAB", "fingerprint", strings.Repeat("0", 64), "role", "send",
 			"confirm", "compared"},
