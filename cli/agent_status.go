@@ -252,6 +252,10 @@ func printOutbox(p *printer, s agent.Status) error {
 				"dir", t.Dir, "counts", p.counts(t.Standing)))
 		}
 	}
+	for _, c := range s.Outbox.Copies {
+		printf(p.w, "  %s %s %s\n", c.Message, quoted(c.Path()),
+			shown(p.in(c.Says(c.Progress()))))
+	}
 	for _, u := range s.Outbox.Uploads {
 		p.item(reason.New("status-sending", "message", u.Message, "name", u.Name,
 			"address", u.Address, "progress", howFar(u.Done, u.Size, u.Rate, u.Left)))

@@ -283,6 +283,12 @@ func (s *sender) find(ctx context.Context, c dropin.Copied,
 // describe shows the user the progress of a file.
 func (s *sender) describe(st agent.Status, c dropin.Copied, m agent.SentMessage) {
 	name := filepath.Base(c.Path)
+	for _, copied := range st.Outbox.Copies {
+		if m.ID == copied.Message || m.State == "" && copied.Name == s.inOutbox(c) {
+			s.progress.line(name, copied.Done, copied.Size, s.in(copied.Progress()))
+			return
+		}
+	}
 	for _, u := range st.Outbox.Uploads {
 		if u.Message == m.ID {
 			s.progress.line(name, u.Done, u.Size,
@@ -312,14 +318,19 @@ func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage) re
 
 // notTaken returns why a file is left alone in outbox.
 func (s *sender) notTaken(st agent.Status, c dropin.Copied) reason.Reason {
-	name, err := filepath.Rel(s.tray.Outbox, c.Path)
-	if err != nil {
-		return reason.Reason{}
-	}
 	for _, t := range st.Outbox.Trays {
 		if t.Name == s.tray.Name {
-			return t.NotTaken[name]
+			return t.NotTaken[s.inOutbox(c)]
 		}
 	}
 	return reason.Reason{}
+}
+
+// inOutbox returns the path of a copy in outbox; empty: it is elsewhere.
+func (s *sender) inOutbox(c dropin.Copied) string {
+	name, err := filepath.Rel(s.tray.Outbox, c.Path)
+	if err != nil {
+		return ""
+	}
+	return name
 }

@@ -26,10 +26,12 @@ func asideAt(m ledger.Outgoing) string {
 	return path.Join(tray.OutboxPart, m.Dir, tray.AsideName, string(m.ID))
 }
 
-// copying is a file that is being copied from another disk.
+// copying is a claimed file that is copied from another disk, or waits for it.
 type copying struct {
-	size int64
-	done *atomic.Int64
+	message id.Message
+	size    int64
+	done    *atomic.Int64 // nil: it waits
+	why     reason.Reason // it cannot be copied just now, and is set aside
 }
 
 // isApart reports whether the original of a claimed message lies on another disk than sending/.
@@ -123,9 +125,8 @@ func (h *handles) copyApart(ctx context.Context, m ledger.Outgoing) (temp string
 	if err := h.hasRoom(m.Source.Size); err != nil {
 		return "", err
 	}
-	h.t.setCopying(m, &copying{size: m.Source.Size, done: &h.Copied})
-	defer h.t.setCopying(m, nil)
 	h.Copied.Store(0)
+	h.t.setCopying(m, &h.Copied, reason.Reason{})
 	from, name, err := h.At(original)
 	if err != nil {
 		return "", err
@@ -347,18 +348,11 @@ func (h *handles) copyFailed(ctx context.Context, m ledger.Outgoing, rel, place 
 	return h.Root.SyncGroup(nil, []string{tray.SendingPart, tray.FailedPart, path.Dir(place)})
 }
 
-// setCopying notes a message that is being copied from another disk; nil: no more.
-func (t *box) setCopying(m ledger.Outgoing, c *copying) {
+// setCopying notes the copy of a message from another disk. The next setStuck forgets it.
+func (t *box) setCopying(m ledger.Outgoing, done *atomic.Int64, why reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c == nil {
-		delete(t.copies, stuckKey(m))
-		return
-	}
-	if t.copies == nil {
-		t.copies = map[string]*copying{}
-	}
-	t.copies[stuckKey(m)] = c
+	t.copies[stuckKey(m)] = &copying{m.ID, m.Source.Size, done, why}
 }
 
 // canTake reports whether the entries of a folder of outbox/ can be taken. From a disk of its own

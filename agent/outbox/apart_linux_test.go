@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -222,14 +223,42 @@ func TestACopyWaits(t *testing.T) {
 	}
 	status, err := s.Status(t.Context(), 1)
 	testkit.Must(t, err)
-	if why := status.NotTaken["a"]; why != reason.New("cannot-move", "why",
-		reason.New("open-while-copied")) {
-		t.Errorf("the status says %q", why)
+	why := reason.New("cannot-move", "why", reason.New("open-while-copied"))
+	if len(status.NotTaken) > 0 || len(status.Copies) != 1 || status.Copies[0].Reason != why ||
+		status.Copies[0].Message != m.ID || status.Counts[ledger.Claimed] != 1 {
+		t.Errorf("the status has %+v, not taken %v", status.Copies, status.NotTaken)
 	}
 	testkit.Must(t, w.Close())
 	s.claimAll(newFinder(s.tray))
 	if got := s.state(m); got != ledger.Taken {
 		t.Errorf("afterwards it is %s", got)
+	}
+	status, err = s.Status(t.Context(), 1)
+	if testkit.Must(t, err); len(status.Copies) > 0 {
+		t.Errorf("still copied: %+v", status.Copies)
+	}
+}
+
+// A large file that is copied, or waits for it, is under way with its number.
+func TestACopyIsUnderWay(t *testing.T) {
+	s := mounted(t)
+	m := s.claimed("large")[0]
+	m.Source.Size = ownSyncSize
+	v, err := s.tray.moveAll(t.Context(), []ledger.Outgoing{m})
+	testkit.Must(t, err)
+	if len(v.large) != 1 {
+		t.Fatalf("moved: %+v", v)
+	}
+	want := Copy{Message: m.ID, Name: "large", Size: ownSyncSize}
+	for _, want.Done = range []int64{0, 5} {
+		status, err := s.Status(t.Context(), 1)
+		if testkit.Must(t, err); len(status.NotTaken) > 0 || len(status.Copies) != 1 ||
+			status.Copies[0] != want {
+			t.Errorf("the status has %+v, not taken %v", status.Copies, status.NotTaken)
+		}
+		done := new(atomic.Int64)
+		done.Store(5)
+		s.tray.setCopying(m, done, reason.Reason{})
 	}
 }
 

@@ -66,6 +66,7 @@ func (v *moving) movePart(ctx context.Context, part []ledger.Outgoing) error {
 			if isBulk(m) {
 				v.large = append(v.large, m)
 				t.setStuck(m, reason.New("waits-for-copy"))
+				t.setCopying(m, nil, reason.Reason{})
 			} else {
 				small = append(small, m)
 			}
@@ -91,6 +92,9 @@ func (v *moving) isGood(m ledger.Outgoing, err error) bool {
 	}
 	if v.t.setStuck(m, why) && !why.IsZero() {
 		v.reasons[why] = append(v.reasons[why], m)
+	}
+	if !why.IsZero() && v.h != nil && !v.h.IsGone(asideAt(m)) {
+		v.t.setCopying(m, nil, why)
 	}
 	return err == nil
 }
@@ -196,6 +200,7 @@ func stuckKey(m ledger.Outgoing) string { return tray.Under(m.Dir, m.Name) }
 func (t *box) setStuck(m ledger.Outgoing, why reason.Reason) (isNew bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	delete(t.copies, stuckKey(m))
 	isNew = t.unmoved[stuckKey(m)] != why
 	if !why.IsZero() {
 		t.unmoved[stuckKey(m)] = why

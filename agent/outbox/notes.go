@@ -41,8 +41,7 @@ func (n Note) isLeftOver() bool {
 // The notes that end with the program that writes, and those on folders of a tray.
 var (
 	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter,
-		reason.StillEmpty, reason.IsCopied, reason.WaitsForCopy,
-		reason.LeftUnderWay}
+		reason.StillEmpty, reason.WaitsForCopy, reason.LeftUnderWay}
 	ofFolder = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
 		reason.FolderIsLink, reason.FolderApart, reason.TrayGone, reason.OwnShare,
 		reason.OutboxAway}
@@ -97,7 +96,7 @@ func keyOf(name string) string {
 // escapedByte is a byte that keyOf has escaped.
 var escapedByte = regexp.MustCompile(`\\x[89a-f][0-9a-f]`)
 
-// nameOfKey returns the name of a key of NotTaken.
+// nameOfKey returns the name of a key of NotTaken, and of a Copy.
 func nameOfKey(key string) string {
 	return escapedByte.ReplaceAllStringFunc(key, func(escaped string) string {
 		b, _ := hex.DecodeString(escaped[2:]) //nolint:errcheck // it matches

@@ -3,12 +3,12 @@ package outbox
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/agent/trust"
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
@@ -28,6 +28,8 @@ type Standing struct {
 	OwnDisks []string `json:"own_disks,omitempty"`
 	// Queued has the messages that the hub does not have yet, by address.
 	Queued map[string]int64 `json:"queued"`
+	// Copies has the claimed messages that are copied, or wait for it, from disks of their own.
+	Copies []Copy `json:"copies,omitempty"`
 	// Blocked has the addresses to which nothing is sent for now.
 	Blocked map[string]reason.Reason `json:"blocked"`
 	// NotTaken has the entries of outbox/ that are left alone, at most 100 of a tray. A byte of a
@@ -75,6 +77,29 @@ type TrayStatus struct {
 // few bounds the lists of the status whose length the caller does not choose.
 const few = 10
 
+// Copy is the progress of a copy from a disk of its own to that of sending/.
+type Copy struct {
+	Message id.Message `json:"message_id"`
+	Name    string     `json:"name"` // in outbox/, as in NotTaken
+	Done    int64      `json:"done_bytes"`
+	Size    int64      `json:"size_bytes"`
+	// Reason is why a file that is set aside cannot be copied just now.
+	Reason reason.Reason `json:"reason,omitzero"`
+}
+
+// Path returns the exact name.
+func (c Copy) Path() string { return nameOfKey(c.Name) }
+
+// Progress returns the copied part for users.
+func (c Copy) Progress() reason.Reason {
+	return reason.New("copied-so-far", "done", reason.Size(c.Done), "size", reason.Size(c.Size))
+}
+
+// Says returns the stage for users, with the progress or without.
+func (c Copy) Says(progress reason.Reason) reason.Reason {
+	return cmp.Or(c.Reason, reason.New("is-copied", "progress", progress))
+}
+
 // Upload is the progress of a large envelope.
 type Upload struct {
 	Envelope id.Envelope `json:"envelope_id"`
@@ -94,48 +119,21 @@ type Upload struct {
 func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 	s := Status{Standing: newStanding()}
 	for _, t := range o.trays {
-		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind,
-			Hold: t.Hold, Standing: newStanding()}
-		t.mu.Lock()
-		for name, why := range t.notes {
-			one.NotTaken[keyOf(name)] = why
-		}
-		for rel, why := range t.unmoved {
-			addNote(one.NotTaken, keyOf(rel), why)
-		}
-		for rel, c := range t.copies {
-			one.NotTaken[keyOf(rel)] = reason.New(reason.IsCopied,
-				"done", reason.Size(c.done.Load()), "size", reason.Size(c.size))
-		}
-		one.OwnDisks = t.disks.own()
-		one.Unwatched, one.unmoved = t.whyLate, int64(len(t.unmoved))
-		one.Settling, one.Unmarked = t.settling, t.needed(t.unmarked)
-		t.mu.Unlock()
-		if t.silent.Load() {
-			one.NotTaken[t.Dir] = reason.Of(errSilent)
-		}
-		s.Trays = append(s.Trays, one)
+		s.Trays = append(s.Trays, t.standing())
 	}
 	blocked := o.blocked(ctx)
 	s.Blocked = blocked.addresses
 	measured := o.measured(ctx)
-	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
-		if err := s.count(tx); err != nil {
-			return err
-		}
-		if err := s.readUploads(tx, measured); err != nil {
-			return err
-		}
+	err := o.view(ctx, func(tx *ledger.Tx) error {
+		err := errors.Join(s.count(tx), s.readUploads(tx, measured))
 		for i := range s.Trays {
-			if err := s.Trays[i].read(tx); err != nil {
-				return err
-			}
+			err = errors.Join(err, s.Trays[i].read(tx))
 		}
-		list, err := tx.Latest(latest)
-		if err == nil {
-			s.Latest, err = describeAll(tx, list)
+		list, failed := tx.Latest(latest)
+		if failed == nil {
+			s.Latest, failed = describeAll(tx, list)
 		}
-		return err
+		return errors.Join(err, failed)
 	})
 	for i := range s.Trays {
 		o.expiring(s.Trays[i].Waiting)
@@ -145,11 +143,48 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		s.Latest[i].Reason = cmp.Or(m.Reason, blocked.of(m))
 	}
 	s.add()
-	shutOut := map[id.Site]trust.Standing{}
 	if err == nil {
-		shutOut, err = o.trust.ShutOut(ctx)
+		err = o.addHolds(ctx, s.waitingLists()...)
 	}
-	for _, list := range s.waitingLists() {
+	return s, err
+}
+
+// standing returns the part of a tray's state that the ledger does not have.
+func (t *box) standing() TrayStatus {
+	s := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind,
+		Hold: t.Hold, Standing: newStanding()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, why := range t.notes {
+		s.NotTaken[keyOf(name)] = why
+	}
+	for rel, why := range t.unmoved {
+		if t.copies[rel] == nil {
+			addNote(s.NotTaken, keyOf(rel), why)
+			s.unmoved++
+		}
+	}
+	for rel, c := range t.copies {
+		one := Copy{Message: c.message, Name: keyOf(rel), Size: c.size, Reason: c.why}
+		if c.done != nil {
+			one.Done = c.done.Load()
+		}
+		s.Copies = append(s.Copies, one)
+		delete(s.NotTaken, keyOf(rel)) // a note of the sweep before
+	}
+	slices.SortFunc(s.Copies, func(a, b Copy) int { return cmp.Compare(a.Message, b.Message) })
+	s.OwnDisks, s.Unwatched = t.disks.own(), t.whyLate
+	s.Settling, s.Unmarked = t.settling, t.needed(t.unmarked)
+	if t.silent.Load() {
+		s.NotTaken[t.Dir] = reason.Of(errSilent)
+	}
+	return s
+}
+
+// addHolds adds to messages at the hub the reasons for which they wait there.
+func (o *Outbox) addHolds(ctx context.Context, lists ...[]Message) error {
+	shutOut, err := o.trust.ShutOut(ctx)
+	for _, list := range lists {
 		for i := range list {
 			o.held.add(&list[i])
 			for j := range list[i].Recipients {
@@ -160,7 +195,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 			}
 		}
 	}
-	return s, err
+	return err
 }
 
 // waitingLists returns the lists with messages that may wait at the hub.
@@ -306,7 +341,7 @@ func (s *Status) add() {
 		}
 		s.Unwatched = cmp.Or(s.Unwatched, t.Unwatched)
 		s.Settling += t.Settling
-		s.OwnDisks = append(s.OwnDisks, t.OwnDisks...)
+		s.OwnDisks, s.Copies = append(s.OwnDisks, t.OwnDisks...), append(s.Copies, t.Copies...)
 		s.Unmarked = Unmarked{s.Unmarked.Count + t.Unmarked.Count,
 			cmp.Or(s.Unmarked.Name, t.Unmarked.Name), cmp.Or(s.Unmarked.Marker, t.Unmarked.Marker)}
 		s.Explained = append(s.Explained, t.Explained...)

@@ -114,7 +114,8 @@ type box struct {
 
 func (o *Outbox) newTray(t Tray, log *slog.Logger) *box {
 	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1),
-		ready: make(chan error, 1), unmoved: map[string]reason.Reason{}}
+		ready: make(chan error, 1), unmoved: map[string]reason.Reason{},
+		copies: map[string]*copying{}}
 	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state,
 		ShareSettle: t.ShareSettle, Class: t.class(), Markers: t.markers(),
 		OnlyMarked: t.OnlyMarked,

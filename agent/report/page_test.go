@@ -42,6 +42,8 @@ func busyLab(n int) Snapshot {
 		NotTaken: map[string]reason.Reason{},
 		Uploads: []outbox.Upload{{Message: "FL-LAB_DAT_20260301_003", Name: "large.bin",
 			Address: "fl-lab.dat", Done: 1 << 30, Size: 4 << 30, Rate: 100 << 20, Left: 30}},
+		Copies: []outbox.Copy{{Message: "FL-LAB_DAT_20260301_004", Name: "apart.bin",
+			Done: 1 << 20, Size: 1 << 30}},
 		Delivered: []outbox.Message{{ID: "FL-LAB_DAT_20260301_001", Name: "a.csv",
 			State: ledger.Delivered, Finished: at, Recipients: []outbox.Recipient{{Site: "CA-RC",
 				Verified: true, Time: at}, {Site: "SF-RC", Verified: true, Time: at}}}},

@@ -354,6 +354,16 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	for _, r := range states {
 		l.add(r)
 	}
+	for _, c := range o.Copies[:min(most, len(o.Copies))] {
+		var progress reason.Reason
+		if l.moving {
+			progress = c.Progress()
+		}
+		l.write(fmt.Sprintf("  %s %s", called(outbox.Message{Name: c.Path(),
+			ID: c.Message}), l.in(c.Says(progress))))
+		l.bar(c.Done, c.Size)
+	}
+	l.more(len(o.Copies), min(most, len(o.Copies)))
 	uploads := o.Uploads[:min(most, len(o.Uploads))]
 	for _, u := range uploads {
 		l.add(reason.New("status-upload", "name", u.Name, "address", u.Address,

@@ -37,8 +37,7 @@ const (
 	InboxOfOtherAccount Code = "inbox-of-other-account"
 	InboxSilent         Code = "inbox-silent"
 
-	// IsCopied and WaitsForCopy are the notes on a file that is copied from another disk.
-	IsCopied     Code = "is-copied"
+	// WaitsForCopy is the note on a file that waits to be copied from another disk.
 	WaitsForCopy Code = "waits-for-copy"
 
 	// FolderUnreadable and the next seven are the notes on folders of a tray.
