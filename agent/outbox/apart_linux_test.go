@@ -489,6 +489,39 @@ func TestADiskIsForgotten(t *testing.T) {
 	}
 }
 
+// A disk that goes away without a claimed file is named until it is back, or an admin needs none.
+// So is it after a restart.
+func TestADiskThatWentAwayIsNamed(t *testing.T) {
+	for _, folder := range []string{"outbox", "outbox/@CA-RC"} {
+		s := newSealer(t)
+		disk := s.mounts(folder)
+		s.claimAll(newFinder(s.tray))
+		isNamed := func(want bool) {
+			t.Helper()
+			s.tray.disks = disks{} // as after a start
+			s.claimAll(newFinder(s.tray))
+			status, err := s.Status(t.Context(), 1)
+			testkit.Must(t, err)
+			got := status.Trays[0].Left()[reason.TrayBroken]
+			isIt := len(got) == 1 && got[0].Name == folder && got[0].Why.Code == reason.DiskGone
+			if isIt != want || !want && len(got) > 0 {
+				t.Errorf("%s, named %t: %v", folder, want, status.NotTaken)
+			}
+		}
+		s.unmounts(folder)
+		isNamed(true)
+		isNamed(true)
+		s.mountsOn(disk, folder)
+		isNamed(false)
+		s.unmounts(folder)
+		isNamed(true)
+		mkdir(t, s.at(folder+"/.sealpost"))
+		isNamed(false)
+		remove(t, s.at(folder+"/.sealpost"))
+		isNamed(false)
+	}
+}
+
 // claimedIn drops a file into a folder of the tray, and claims it after a sweep of the folder.
 func (s *sealer) claimedIn(folder, name string) ledger.Outgoing {
 	s.t.Helper()

@@ -7,31 +7,36 @@ import (
 	"errors"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/shell"
 )
 
 // A folder of outbox/ with a disk of its own has a random id in a note on that disk, and the ledger
 // remembers the id. While the disk is away, the files that were claimed from there are missing, as
 // if a user had removed them. Their messages wait, and are not withdrawn. After a recall another
-// disk may take its place. The recalled messages keep the id of theirs until they are filed.
+// disk may take its place. The recalled messages keep the id of theirs until they are filed. A disk
+// that goes away without a claimed file on it is named until it, or another, is there.
 
 // diskNote is the note with the id of a disk, in the hidden folder there.
 const diskNote = "disk.id"
 
 // disks has the ids of disks, by their folders under outbox/: "" is outbox/ itself.
 type disks struct {
-	mu   sync.Mutex            // guards the fields below
-	ids  map[string]string     // as the ledger has them; nil: not read yet
-	left map[id.Message]string // the disks of recalled messages that another has replaced
-	now  map[string]bool       // whether they had a disk of their own at the last sweep
+	mu     sync.Mutex            // guards the fields below
+	ids    map[string]string     // as the ledger has them; nil: not read yet
+	left   map[id.Message]string // the disks of recalled messages that another has replaced
+	absent map[string]time.Time  // folders that have lost a disk without claimed files, and when
+	now    map[string]bool       // whether they had a disk of their own at the last sweep
 }
 
 // diskIDs returns the remembered ids of folders, and of messages on disks before those.
@@ -42,13 +47,15 @@ func (t *box) diskIDs(ctx context.Context) (ids map[string]string, left map[id.M
 	if t.disks.ids != nil {
 		return t.disks.ids, t.disks.left, nil
 	}
+	var absent map[string]time.Time
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		ids, left = map[string]string{}, map[id.Message]string{}
+		absent = map[string]time.Time{}
 		return errors.Join(readSetting(tx, t.disksKey(), &ids),
-			readSetting(tx, t.leftKey(), &left))
+			readSetting(tx, t.leftKey(), &left), readSetting(tx, t.goneKey(), &absent))
 	})
 	if err == nil {
-		t.disks.ids, t.disks.left = ids, left
+		t.disks.ids, t.disks.left, t.disks.absent = ids, left, absent
 	}
 	return ids, left, err
 }
@@ -62,8 +69,15 @@ func readSetting(tx *ledger.Tx, key string, into any) error {
 	return json.Unmarshal([]byte(text), into)
 }
 
+// setSetting stores a value as a setting of the ledger.
+func setSetting(tx *ledger.Tx, key string, value any) error {
+	text, err := json.Marshal(value)
+	return errors.Join(err, tx.Set(key, string(text)))
+}
+
 func (t *box) disksKey() string { return "own-disks/" + t.Name }
 func (t *box) leftKey() string  { return "left-disks/" + t.Name }
+func (t *box) goneKey() string  { return "gone-disks/" + t.Name }
 
 // rememberDisk records the id of a folder's disk; "": it has none of its own any more. Recalled
 // messages on the one before keep that.
@@ -76,8 +90,14 @@ func (t *box) rememberDisk(ctx context.Context, dir, disk string, recalled []id.
 	for _, m := range recalled {
 		left[m] = before[dir]
 	}
-	if ids[dir] = disk; disk == "" {
+	t.disks.mu.Lock()
+	absent := maps.Clone(t.disks.absent)
+	t.disks.mu.Unlock()
+	ids[dir] = disk
+	delete(absent, dir)
+	if disk == "" {
 		delete(ids, dir)
+		absent[dir] = time.Now().Truncate(time.Second)
 	}
 	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for m := range left {
@@ -89,10 +109,8 @@ func (t *box) rememberDisk(ctx context.Context, dir, disk string, recalled []id.
 				delete(left, m)
 			}
 		}
-		text, err := json.Marshal(ids)
-		leftText, failed := json.Marshal(left)
-		return errors.Join(err, failed, tx.Set(t.disksKey(), string(text)),
-			tx.Set(t.leftKey(), string(leftText)))
+		return errors.Join(setSetting(tx, t.disksKey(), ids), setSetting(tx, t.leftKey(), left),
+			setSetting(tx, t.goneKey(), absent))
 	})
 	if err != nil {
 		return err
@@ -101,8 +119,32 @@ func (t *box) rememberDisk(ctx context.Context, dir, disk string, recalled []id.
 		"own", disk != "")
 	t.disks.mu.Lock()
 	defer t.disks.mu.Unlock()
-	t.disks.ids, t.disks.left = ids, left
+	t.disks.ids, t.disks.left, t.disks.absent = ids, left, absent
 	return nil
+}
+
+// noteGone notes the disks of outbox/ that went away without a claimed file on them, and are not
+// replaced. An admin ends a note by making the hidden folder, or by removing the folder.
+func (t *box) noteGone(ctx context.Context, h *handles, notes map[string]reason.Reason) error {
+	t.disks.mu.Lock()
+	defer t.disks.mu.Unlock()
+	isChanged := false
+	for dir, since := range t.disks.absent {
+		part := path.Join(tray.OutboxPart, dir)
+		if h.Exists(part+"/"+tray.AsideName) || h.IsGone(part) {
+			delete(t.disks.absent, dir)
+			isChanged = true
+			continue
+		}
+		notes[part] = reason.New(reason.DiskGone, "since", since, "command", shell.Join("mkdir",
+			filepath.Join(t.Dir, filepath.FromSlash(part), tray.AsideName)))
+	}
+	if !isChanged {
+		return nil
+	}
+	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return setSetting(tx, t.goneKey(), t.disks.absent)
+	})
 }
 
 // diskID returns the id of the disk of a folder in outbox/; "" if there is none.
@@ -266,7 +308,7 @@ func (t *box) noteDisks(ctx context.Context, h *handles, notes map[string]reason
 			notes[part] = reason.New(reason.OutboxAway, "n", n)
 		}
 	}
-	return err
+	return errors.Join(err, t.noteGone(ctx, h, notes))
 }
 
 // waitForDisk gives a claimed message the reason that its disk is away. Another reason that is to

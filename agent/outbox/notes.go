@@ -44,7 +44,7 @@ var (
 		reason.StillEmpty, reason.WaitsForCopy, reason.LeftUnderWay}
 	ofFolder = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
 		reason.FolderIsLink, reason.FolderApart, reason.TrayGone, reason.OwnShare,
-		reason.OutboxAway}
+		reason.OutboxAway, reason.DiskGone}
 )
 
 // Left holds the notes of one tray by their situation. Each list begins with the entries that need

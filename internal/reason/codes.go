@@ -49,6 +49,7 @@ const (
 	TrayGone         Code = "tray-gone"
 	OwnShare         Code = "own-share"
 	OutboxAway       Code = "outbox-away"
+	DiskGone         Code = "disk-gone"
 
 	// NotDirectory is the reason of a file in the place of a folder.
 	NotDirectory Code = "not-a-directory"
