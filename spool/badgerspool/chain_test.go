@@ -23,6 +23,7 @@ func (a *auditor) chain() {
 	head := a.s.AuditHead()
 	at := head.Begin()
 	published, last := map[id.Envelope]int{}, map[string]string{}
+	metadata := map[id.Site]siteFigures{} // its day and metadata
 	for at.Block < head.Block {
 		text := a.take(blockKey(at.Block+1), "audit block %d", at.Block+1)
 		b, err := at.Follow(text)
@@ -34,6 +35,12 @@ func (a *auditor) chain() {
 			switch e.Op {
 			case spool.AuditPublished:
 				published[e.Envelope]++
+				f := metadata[e.Sender]
+				if day := dayOf(b.Time); day != f.day {
+					f = siteFigures{day: day}
+				}
+				f.metadata += spool.MetadataSize(len(e.To), e.Messages)
+				metadata[e.Sender] = f
 			case spool.AuditSettled, spool.AuditDead, spool.AuditRequeued:
 				of := string(e.Envelope) + string(e.Recipient)
 				if head.Truncated == 0 && !slices.Contains(follows[e.Op], last[of]) {
@@ -47,14 +54,22 @@ func (a *auditor) chain() {
 		a.problem("the audit chain ends at %+v, its head is %+v", at, head)
 	}
 	delete(a.rows, string(blockKey(0)))
-	a.inChain(published, last)
+	if !a.inChain(published, last) || head.Truncated > 0 {
+		return
+	}
+	for _, st := range all(a.s, a.s.sites) {
+		f, want := st.load(), metadata[st.name]
+		if f.day != want.day || f.metadata != want.metadata {
+			a.problem("%d bytes of metadata count for %s on day %d, want %d on %d", f.metadata,
+				st.name, f.day, want.metadata, want.day)
+		}
+	}
 }
 
 // inChain compares the chain's entries with the envelopes. A store of an older program has
-// envelopes from before the chain, and so has one whose chain is truncated.
-func (a *auditor) inChain(published map[id.Envelope]int, last map[string]string) {
+// envelopes from before the chain, and so has one whose chain is truncated: it is not complete.
+func (a *auditor) inChain(published map[id.Envelope]int, last map[string]string) (isComplete bool) {
 	lowest := ^uint64(0)
-	isComplete := false
 	var all []*envelope
 	a.each(keyEnvelope, func(rest, v []byte) {
 		sender, seq := id.Site(rest[:len(rest)-9]), binary.BigEndian.Uint64(rest[len(rest)-8:])
@@ -86,6 +101,7 @@ func (a *auditor) inChain(published map[id.Envelope]int, last map[string]string)
 			}
 		}
 	}
+	return isComplete
 }
 
 // A changed, removed or inserted block is found; and a note is cut to its bound.

@@ -83,6 +83,10 @@ func openUnlocked(dir string) (s *Spool, err error) {
 }
 
 func childEndless(s *Spool) {
+	if err := s.Limit(context.Background(), killQuotas()); err != nil {
+		fmt.Println("failed", err)
+		return
+	}
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() { childPublish(s) })
@@ -128,20 +132,38 @@ func childOnce(s *Spool) error {
 }
 
 func childPublish(s *Spool) {
+	e, content := killEnvelope()
 	for {
-		e, content := killEnvelope()
-		if err := publishAny(context.Background(), s, e, content); err != nil {
+		err := publishAny(context.Background(), s, e, content)
+		if over, isOver := errors.AsType[*spool.OverQuota](err); isOver {
+			fmt.Println("refused", over.Scope, over.Limit)
+			time.Sleep(time.Millisecond) // as an agent waits, and others settle
+		} else if err != nil {
 			fmt.Println("failed", err)
 			return
+		} else {
+			fmt.Println("published", e.ID)
+			e, content = killEnvelope()
 		}
-		fmt.Println("published", e.ID)
 	}
+}
+
+// killQuotas are so low that the sixteen publishers of a child are often refused. Each time draws
+// others, so that each limit is the lowest one at times.
+func killQuotas() spool.Quotas {
+	draw := func() spool.Quota {
+		return spool.Quota{Bytes: 1<<20 + rand.Int64N(4<<20), Reserved: 1<<20 + rand.Int64N(4<<20),
+			Uploads: 1 + rand.Int64N(4), Envelopes: 10 + rand.Int64N(60),
+			Messages: 10 + rand.Int64N(60)}
+	}
+	q := spool.Quotas{Hub: draw(), Site: draw(), Queue: draw(), Dead: 1 << 20}
+	q.Queue.Reserved, q.Queue.Uploads = 0, 0
+	return q
 }
 
 // childKill makes deliveries dead, requeues some letters and discards others.
 func childKill(s *Spool, queue string) {
-	ctx := context.Background()
-	err := s.Limit(ctx, spool.Quotas{Dead: 1 << 20})
+	ctx, err := context.Background(), error(nil)
 	for n := 0; err == nil; n++ {
 		if _, err = s.Kill(ctx, queue, "removed"); err != nil {
 			break
@@ -214,7 +236,8 @@ func childSettle(s *Spool, queue string) {
 // killRound has the answers that one child got.
 type killRound struct {
 	published []id.Envelope
-	settled   [][2]string // envelope, queue
+	refused   map[string]int // by quotas; by the scope and the limit
+	settled   [][2]string    // envelope, queue
 	failed    string
 	closed    bool // it came to its end
 }
@@ -247,6 +270,11 @@ func listen(t *testing.T, cmd *exec.Cmd, started, ready func()) (r killRound) {
 			r.closed = true
 		case words[0] == "published" && len(words) == 2 && len(words[1]) == 32:
 			r.published = append(r.published, id.Envelope(words[1]))
+		case words[0] == "refused" && len(words) == 3:
+			if r.refused == nil {
+				r.refused = map[string]int{}
+			}
+			r.refused[words[1]+" "+words[2]]++
 		case words[0] == "settled" && len(words) == 3 && strings.HasSuffix(words[2], "_queue"):
 			r.settled = append(r.settled, [2]string{words[1], words[2]})
 		case words[0] == "failed":

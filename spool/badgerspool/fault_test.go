@@ -156,6 +156,9 @@ func settleOne(ctx context.Context, s *Spool, d spool.Delivery) error {
 // removed.
 func life(ctx context.Context, s *Spool) error {
 	sizes := []int{900, spool.InlineSize + 1, spool.SmallSize + 1}
+	if err := s.Limit(ctx, lifeQuotas(sizes)); err != nil {
+		return err
+	}
 	for _, size := range sizes {
 		content := filler(size)
 		e := testEnvelope(content)
@@ -176,6 +179,14 @@ func life(ctx context.Context, s *Spool) error {
 			return fmt.Errorf("%d bytes came back as %d others, %w", size, len(got), err)
 		}
 	}
+	more := testEnvelope(filler(1))
+	_, err := s.Publish(ctx, more)
+	if errors.Is(err, errInjected) {
+		_, err = s.Publish(ctx, more)
+	}
+	if !errors.Is(err, spool.ErrQuota) {
+		return fmt.Errorf("above the quotas an envelope gets %w", err)
+	}
 	if err := dieOnce(ctx, s); err != nil {
 		return fmt.Errorf("die once: %w", err)
 	}
@@ -193,12 +204,24 @@ func life(ctx context.Context, s *Spool) error {
 	return nil
 }
 
+// lifeQuotas let the envelopes of a life in, and no byte more. A count that a failure leaves behind
+// makes the repeated call fail.
+func lifeQuotas(sizes []int) spool.Quotas {
+	all := spool.Quota{Uploads: 1, Reserved: spool.SmallSize + 1}
+	for _, size := range sizes {
+		all.Bytes += int64(size)
+		all.Envelopes++
+		all.Messages++
+		all.Metadata += spool.MetadataSize(2, 1)
+	}
+	q := spool.Quotas{Hub: all, Site: all, Queue: all, Dead: 1 << 30}
+	q.Hub.Metadata = 0
+	return q
+}
+
 // dieOnce makes the deliveries of one queue dead. It discards the latest letter and requeues the
 // others.
 func dieOnce(ctx context.Context, s *Spool) error {
-	if err := s.Limit(ctx, spool.Quotas{Dead: 1 << 30}); err != nil {
-		return err
-	}
 	if _, err := s.Kill(ctx, "ca_rc_queue", "removed"); err != nil {
 		return err
 	}

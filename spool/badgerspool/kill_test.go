@@ -3,6 +3,7 @@ package badgerspool
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -23,29 +24,30 @@ const (
 )
 
 // TestKill kills processes at random instants while they open a store, publish and settle in one
-// folder. Every acknowledged change must be there afterwards, and the store must be whole.
+// folder, near their quotas. Every acknowledged change must be there afterwards, the store must be
+// whole, and its counters must be exact.
 func TestKill(t *testing.T) {
 	rounds := 200
 	if soak() {
 		rounds = 4000
 	}
-	var published, settled atomic.Int64
+	var published, settled, refused atomic.Int64
 	t.Cleanup(func() {
-		t.Logf("%d rounds, %d publishes and %d settlements acknowledged", rounds, published.Load(),
-			settled.Load())
-		if published.Load() == 0 || settled.Load() == 0 {
+		t.Logf("%d rounds, %d publishes and %d settlements acknowledged, %d publishes refused",
+			rounds, published.Load(), settled.Load(), refused.Load())
+		if published.Load() == 0 || settled.Load() == 0 || refused.Load() == 0 {
 			t.Error("no child came so far as to be told anything")
 		}
 	})
 	for lane := range killLanes {
 		t.Run(strconv.Itoa(lane), func(t *testing.T) {
 			t.Parallel()
-			killLane(t, rounds/killLanes, &published, &settled)
+			killLane(t, rounds/killLanes, &published, &settled, &refused)
 		})
 	}
 }
 
-func killLane(t *testing.T, rounds int, published, settled *atomic.Int64) {
+func killLane(t *testing.T, rounds int, published, settled, refused *atomic.Int64) {
 	dir := ""
 	for n := range rounds {
 		if n%killsPerFolder == 0 {
@@ -62,6 +64,9 @@ func killLane(t *testing.T, rounds int, published, settled *atomic.Int64) {
 		}
 		published.Add(int64(len(r.published)))
 		settled.Add(int64(len(r.settled)))
+		for _, n := range r.refused {
+			refused.Add(int64(n))
+		}
 		checkRound(t, dir, r)
 	}
 }
@@ -111,14 +116,72 @@ func checkRound(t *testing.T, dir string, r killRound) {
 			t.Fatalf("the settlement of %s in %s was acknowledged and is lost", st[0], st[1])
 		}
 	}
+	used := atTheLimit(t, s)
 	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
 		drain(t, s, queue)
 	}
+	belowTheLimit(t, s, used)
 	for _, before := range []time.Time{time.Now(), time.Now().Add(time.Hour)} {
 		_, err := s.Forget(t.Context(), spool.Retention{Before: before,
 			IsGone: func(id.Site) bool { return true }})
 		must(t, err)
 		mustAudit(t, s)
+	}
+}
+
+// atTheLimit sets each limit of the sender to its present count, and checks that it gets no more.
+func atTheLimit(t *testing.T, s *Spool) spool.Usage {
+	t.Helper()
+	usages, err := s.Usage(t.Context())
+	must(t, err)
+	used := usages.Sites["FL-LAB"]
+	if used == (spool.Usage{}) {
+		return used
+	}
+	all := spool.Quota(used)
+	all.Bytes += all.Reserved // which it limits too
+	must(t, s.Limit(t.Context(), spool.Quotas{Dead: 1 << 20,
+		Sites: map[id.Site]spool.Quota{"FL-LAB": all}}))
+	if _, err := s.Publish(t.Context(), smallKillEnvelope()); !errors.Is(err, spool.ErrQuota) {
+		t.Fatalf("above %+v an envelope gets %v", used, err)
+	}
+	return used
+}
+
+// belowTheLimit ends the uploads of a sender at its limits. Then it has room for as much as was
+// settled, but for the metadata of the day.
+func belowTheLimit(t *testing.T, s *Spool, used spool.Usage) {
+	t.Helper()
+	ctx := t.Context()
+	open, err := s.AbortUploads(ctx, "FL-LAB")
+	must(t, err)
+	if int64(open) != used.Uploads {
+		t.Fatalf("%d uploads were open, and %d were counted", open, used.Uploads)
+	}
+	mustAudit(t, s)
+	usages, err := s.Usage(ctx)
+	must(t, err)
+	now := usages.Sites["FL-LAB"]
+	if now.Reserved != 0 || now.Uploads != 0 || now.Metadata != used.Metadata {
+		t.Fatalf("after the end of all uploads the counts are %+v, before %+v", now, used)
+	}
+	if used.Envelopes <= now.Envelopes || used.Bytes-now.Bytes < 300+256 {
+		return // nothing was settled that leaves room
+	}
+	room := spool.Quota(used)
+	room.Metadata = 0
+	must(t, s.Limit(ctx, spool.Quotas{Dead: 1 << 20, Sites: map[id.Site]spool.Quota{
+		"FL-LAB": room}}))
+	_, err = s.Publish(ctx, smallKillEnvelope())
+	must(t, err)
+}
+
+// smallKillEnvelope returns an envelope of at most 555 bytes.
+func smallKillEnvelope() spool.Envelope {
+	for {
+		if e, content := killEnvelope(); len(content) < 556 {
+			return e
+		}
 	}
 }
 
