@@ -18,7 +18,8 @@ import (
 // chain is the audit chain: its two ends. The blocks lie in the store, one for each commit with an
 // entry. The anchor, at the number 0, holds the end of the truncated past.
 type chain struct {
-	head atomic.Pointer[spool.AuditHead]
+	head      atomic.Pointer[spool.AuditHead]
+	blockSize int // about, of the next block; of the writer
 }
 
 func blockKey(n uint64) []byte { return numbered(keyBlock, n) }
@@ -63,12 +64,22 @@ func auditText(e spool.AuditEntry) []byte {
 	return text
 }
 
-// audit adds an entry to the block of this commit.
+// audit adds an entry to the block of this commit. The block grows in its exact form, as a
+// spool.AuditBlock, and is copied nowhere before Badger has it.
 func (g *group) audit(text []byte) {
+	c := &g.s.chain
 	if len(g.block) > 0 {
-		g.block = append(g.block, ',')
+		g.block = append(append(g.block, ','), text...)
+		return
 	}
-	g.block = append(g.block, text...)
+	head := c.head.Load()
+	b := append(make([]byte, 0, max(c.blockSize, len(text)+256)), `{"block":`...)
+	b = strconv.AppendUint(b, head.Block+1, 10)
+	if head.Hash != "" {
+		b = append(append(append(b, `,"prev":"`...), head.Hash...), '"')
+	}
+	b = g.now.AppendFormat(append(b, `,"time":"`...), time.RFC3339Nano)
+	g.block = append(append(b, `","entries":[`...), text...)
 }
 
 // sealBlock writes the block of this commit, if it has an entry.
@@ -76,22 +87,16 @@ func (g *group) sealBlock() {
 	if len(g.block) == 0 {
 		return
 	}
-	head := *g.s.chain.head.Load()
-	text := g.blockText(head)
-	head.Block, head.Hash = head.Block+1, spool.AuditHash(text)
-	g.set(blockKey(head.Block), text)
-	g.after = append(g.after, func() { g.s.chain.head.Store(&head) })
-}
-
-// blockText returns the text of the block after a head, in the exact form of a spool.AuditBlock.
-func (g *group) blockText(head spool.AuditHead) []byte {
-	text := make([]byte, 0, len(g.block)+160)
-	text = strconv.AppendUint(append(text, `{"block":`...), head.Block+1, 10)
-	if head.Hash != "" {
-		text = append(append(append(text, `,"prev":"`...), head.Hash...), '"')
-	}
-	text = g.now.AppendFormat(append(text, `,"time":"`...), time.RFC3339Nano)
-	return append(append(append(text, `","entries":[`...), g.block...), "]}"...)
+	c := &g.s.chain
+	g.block = append(g.block, "]}"...)
+	c.blockSize = min(len(g.block)*5/4, groupBytes)
+	number, hash := c.head.Load().Block+1, spool.AuditHash(g.block)
+	g.set(blockKey(number), g.block)
+	g.after = append(g.after, func() {
+		head := *c.head.Load() // as a truncation of the same commit has left it
+		head.Block, head.Hash = number, hash
+		c.head.Store(&head)
+	})
 }
 
 // AuditHead implements spool.Audit.
@@ -170,12 +175,21 @@ func (s *Spool) AuditTruncate(ctx context.Context, before time.Time) (removed in
 }
 
 func (s *Spool) truncateStep(ctx context.Context, before time.Time) (int, error) {
-	head := s.AuditHead()
-	last, n, err := s.lastBefore(head, before)
+	c, n, err := s.truncation(ctx, before)
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	c := &change{ctx: ctx, need: needFloor, entries: n + 2,
+	return n, s.submit(c)
+}
+
+// truncation returns the change that removes the first blocks from before a time, at most one step.
+func (s *Spool) truncation(ctx context.Context, before time.Time) (c *change, n int, err error) {
+	head := s.AuditHead()
+	last, n, err := s.lastBefore(head, before)
+	if err != nil || n == 0 {
+		return nil, 0, err
+	}
+	c = &change{ctx: ctx, need: needFloor, entries: n + 2,
 		bytes: (n + 2) * (entryCost + 256)}
 	c.apply = func(g *group) error {
 		g.next()
@@ -194,7 +208,7 @@ func (s *Spool) truncateStep(ctx context.Context, before time.Time) (int, error)
 		})
 		return nil
 	}
-	return n, s.submit(c)
+	return c, n, nil
 }
 
 // lastBefore counts the blocks from before a time, at most one step, and returns the anchor of

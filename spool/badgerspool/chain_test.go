@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -111,7 +112,7 @@ func TestABrokenChainIsFound(t *testing.T) {
 		g.s.chain.head.Store(&head)
 		g.audit(auditText(spool.AuditEntry{Op: op,
 			AuditNote: spool.AuditNote{Text: string(make([]byte, 3*spool.MaxAuditText))}}))
-		return g.blockText(head)
+		return append(g.block, "]}"...)
 	}
 	var head spool.AuditHead
 	var texts [][]byte
@@ -175,4 +176,33 @@ func TestEntriesByHand(t *testing.T) {
 			t.Errorf("written %s, want %s", c.got, want)
 		}
 	}
+}
+
+// A truncation in the commit of another entry moves the beginning, and so the next one goes on.
+func TestATruncationBesideAnEntry(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), Options{}, realSeams())
+	for range 4 {
+		must(t, s.AuditNote(t.Context(), spool.AuditNote{Text: "x"}))
+	}
+	later := time.Now().Add(time.Hour)
+	c, n, err := s.truncation(t.Context(), later)
+	must(t, err)
+	text := auditText(spool.AuditEntry{Op: spool.AuditAct})
+	note := &change{ctx: t.Context(), need: needFloor, entries: 2, bytes: 1 << 10,
+		apply: func(g *group) error {
+			g.next()
+			g.audit(text)
+			return nil
+		}}
+	c.done, note.done = make(chan error, 1), make(chan error, 1)
+	s.changes <- []*change{c, note}
+	must(t, <-c.done)
+	must(t, <-note.done)
+	if head := s.AuditHead(); head.Truncated != uint64(n) || n < 3 {
+		t.Errorf("%d blocks were removed, and the head is %+v", n, head)
+	}
+	must(t, s.AuditNote(t.Context(), spool.AuditNote{Text: "x"}))
+	_, err = s.AuditTruncate(t.Context(), later)
+	must(t, err)
+	mustAudit(t, s)
 }

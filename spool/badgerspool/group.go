@@ -23,7 +23,7 @@ type group struct {
 	waiting spool.Usage // of all envelopes
 	kept    spool.Usage // of those that wait no more, for dead letters
 	room    room
-	block   []byte   // the entries of the audit chain, joined
+	block   []byte   // of the audit chain, without its end; empty: it has no entry
 	after   []func() // once committed, in order
 	packs   map[uint64]int64
 	hour    int64 // of the newest envelope
