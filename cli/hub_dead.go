@@ -116,7 +116,7 @@ func printDead(w io.Writer, r deadReport) error {
 }
 
 // letterCommand makes the command that requeues or discards dead letters.
-func letterCommand(verb, path, short, long, done string) *cobra.Command {
+func letterCommand(verb, path, short, long string, texts letterTexts) *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
 		Use: verb + " MESSAGE", Short: short, Long: long, Args: wantArgs("MESSAGE"),
@@ -127,7 +127,7 @@ func letterCommand(verb, path, short, long, done string) *cobra.Command {
 				return err
 			}
 			in := hub.LetterRequest{Message: id.Message(args[0]), Site: site}
-			return changeLetters(cmd, path, in, in, done)
+			return changeLetters(cmd, path, in, in, texts)
 		},
 	}
 	dirFlag(cmd, "hub")
@@ -136,10 +136,23 @@ func letterCommand(verb, path, short, long, done string) *cobra.Command {
 	return cmd
 }
 
-// changeLetters asks the hub to change deliveries of a message, and prints a text for each that was
-// changed. The first failure is the error.
+// letterTexts are the texts about a delivery, with its recipient. That of a changed one has the
+// other messages of its envelope, too.
+type letterTexts struct{ changed, same string }
+
+// othersOf names the other messages of an envelope, which share its lot.
+func othersOf(messages []id.Message) shown {
+	if len(messages) < 2 {
+		return ""
+	}
+	return shown(", with " + counted(len(messages)-1, "other message", "other messages") +
+		" of its envelope")
+}
+
+// changeLetters asks the hub to change deliveries of a message, and prints a text for each. The
+// first failure is the error.
 func changeLetters(cmd *cobra.Command, path string, in any, of hub.LetterRequest,
-	done string) error {
+	texts letterTexts) error {
 	var out hub.LettersAnswer
 	if err := askHub(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
 		return err
@@ -148,11 +161,9 @@ func changeLetters(cmd *cobra.Command, path string, in any, of hub.LetterRequest
 		for _, l := range out.Letters {
 			switch {
 			case l.Changed:
-				printf(cmd.OutOrStdout(), done, l.Recipient,
-					counted(len(l.Messages), "message", "messages"))
+				printf(cmd.OutOrStdout(), texts.changed, l.Recipient, othersOf(l.Messages))
 			case l.Failed.IsZero():
-				printf(cmd.OutOrStdout(), "For %s it is held already, for that reason.\n",
-					l.Recipient)
+				printf(cmd.OutOrStdout(), texts.same, l.Recipient)
 			}
 		}
 		if len(out.Letters) == 0 {
@@ -173,12 +184,13 @@ func hubRequeueCommand() *cobra.Command {
 		"Put a dead letter back into the queue of its recipient: see sealpost hub dead. The\n"+
 			"recipient gets it next, and the lab reads that it is on its way again. If the hub\n"+
 			"has no content of it any more, the command says how the lab sends it again.",
-		"For %s it waits again, with the %s of its envelope.\n")
+		letterTexts{changed: "For %s it waits again%s.\n"})
 }
 
 func hubDiscardCommand() *cobra.Command {
 	return letterCommand("discard", hub.ControlDiscard, "Free the content of a dead letter",
 		"Free the content of a dead letter at once: see sealpost hub dead. For its lab nothing\n"+
 			"changes: it has read that the file was not delivered, and has kept it.",
-		"For %s the hub keeps nothing more of it, and of the %s of its envelope.\n")
+		letterTexts{"For %s the hub keeps nothing more of it%s.\n",
+			"For %s the hub has kept nothing of it.\n"})
 }

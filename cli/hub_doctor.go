@@ -67,7 +67,7 @@ func readHubConfig(dir string, note func(finding.Finding)) (config.Hub, error) {
 	faults := config.HubFaults(path)
 	for _, fault := range faults {
 		if errors.Is(fault, fs.ErrNotExist) {
-			return config.Hub{}, noHubIn(dir)
+			return loadHub(dir) // which says so
 		}
 		note(finding.Failure(check, reason.Of(fault), reason.New("hub-fix-config")))
 	}

@@ -72,8 +72,8 @@ func hubHoldCommand() *cobra.Command {
 			}
 			return changeLetters(cmd, hub.ControlHoldOne,
 				hub.HoldOneRequest{LetterRequest: letter, Because: because}, letter,
-				"For %s it is held, with the %s of its envelope. sealpost hub release --message "+
-					of.message+" ends that.\n")
+				letterTexts{"For %s it is held%s. sealpost hub release --message " + of.message +
+					" ends that.\n", "For %s it is held already, for that reason.\n"})
 		},
 	}
 	of.flags(cmd)
@@ -95,7 +95,7 @@ func hubReleaseCommand() *cobra.Command {
 				return err
 			}
 			return changeLetters(cmd, hub.ControlUnholdOne, letter, letter,
-				"For %s it is not held any more, nor the %s of its envelope.\n")
+				letterTexts{changed: "For %s it is not held any more%s.\n"})
 		},
 	}
 	of.flags(cmd)

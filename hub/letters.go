@@ -63,7 +63,7 @@ func (a LettersAnswer) failure() error {
 func (h *Hub) discard(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
 	return h.changeLetters(ctx, in, deadLetters, "discarded",
 		func(ctx context.Context, r spool.Record) (bool, error) {
-			return true, h.spool.Discard(ctx, letterOf(r))
+			return h.spool.Discard(ctx, letterOf(r))
 		})
 }
 

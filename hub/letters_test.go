@@ -113,9 +113,9 @@ func TestRequeueInVain(t *testing.T) {
 		!strings.Contains(got.Failed.String(), resend) {
 		t.Errorf("requeued for another key: %+v", got)
 	}
-	for range 2 {
+	for n := range 2 {
 		out := ask[LettersAnswer](q, ControlDiscard, LetterRequest{Message: m, Site: "CA-RC"})
-		if len(out.Letters) != 1 || !out.Letters[0].Failed.IsZero() {
+		if len(out.Letters) != 1 || !out.Letters[0].Failed.IsZero() || out.Changed != (n == 0) {
 			t.Errorf("discarded: %+v", out)
 		}
 	}

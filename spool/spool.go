@@ -427,9 +427,10 @@ type Admin interface {
 	// is a success. A settled one is ErrConflict. One that is dead without content, or that does
 	// not exist, is ErrNotFound.
 	Requeue(ctx context.Context, l Letter) error
-	// Discard frees the content of a dead letter; the delivery stays dead. A dead delivery without
-	// content is a success, any other one ErrConflict. One that does not exist is ErrNotFound.
-	Discard(ctx context.Context, l Letter) error
+	// Discard frees the content of a dead letter, and reports whether there was one; the delivery
+	// stays dead. Any other delivery than a dead one is ErrConflict. One that does not exist is
+	// ErrNotFound.
+	Discard(ctx context.Context, l Letter) (changed bool, err error)
 	// DiscardBefore discards the dead letters of envelopes whose last delivery died before a time.
 	// It returns the number of envelopes.
 	DiscardBefore(ctx context.Context, before time.Time) (int, error)

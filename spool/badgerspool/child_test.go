@@ -175,7 +175,10 @@ func childKill(s *Spool, queue string) {
 		for i, l := range letters {
 			change := s.Requeue
 			if (n+i)%3 == 0 {
-				change = s.Discard
+				change = func(ctx context.Context, l spool.Letter) error {
+					_, err := s.Discard(ctx, l)
+					return err
+				}
 			}
 			if err = change(ctx, l.Letter); errors.Is(err, spool.ErrConflict) ||
 				errors.Is(err, spool.ErrNotFound) {

@@ -228,7 +228,7 @@ func dieOnce(ctx context.Context, s *Spool) error {
 	letters, _, err := s.DeadLetters(ctx, 0, 10)
 	for i, l := range letters {
 		if i == 0 {
-			err = s.Discard(ctx, l.Letter)
+			_, err = s.Discard(ctx, l.Letter)
 		} else {
 			err = errors.Join(err, s.Requeue(ctx, l.Letter))
 		}

@@ -169,21 +169,21 @@ func (n ending) requeue(g *group, old *delivery, f *finals) {
 }
 
 // Discard implements spool.Admin.
-func (s *Spool) Discard(ctx context.Context, l spool.Letter) error {
-	err := s.changeLetter(ctx, l, 0, func(g *group, n ending, old *delivery, f *finals) error {
-		switch {
-		case old == nil || old.state != stateDead:
+func (s *Spool) Discard(ctx context.Context, l spool.Letter) (changed bool, err error) {
+	err = s.changeLetter(ctx, l, 0, func(g *group, n ending, old *delivery, f *finals) error {
+		if old == nil || old.state != stateDead {
 			return spool.ErrConflict
-		case f.kept&(1<<n.index) != 0:
+		}
+		if changed = f.kept&(1<<n.index) != 0; changed {
 			n.unkeep(g, g.next(), 1<<n.index, f)
 			g.set(finalsKey(n.e.seq), f.encode())
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("discard %.40s for %.40s: %w", l.Envelope, l.Recipient, err)
+		return false, fmt.Errorf("discard %.40s for %.40s: %w", l.Envelope, l.Recipient, err)
 	}
-	return nil
+	return changed, nil
 }
 
 // DiscardBefore implements spool.Admin. It works in steps; after an interruption the next call

@@ -23,7 +23,8 @@ func TestLettersAfterAFailedCommit(t *testing.T) {
 			return s.Requeue(ctx, letter(e))
 		},
 		"discard": func(ctx context.Context, s *Spool, e spool.Envelope) error {
-			return s.Discard(ctx, letter(e))
+			_, err := s.Discard(ctx, letter(e))
+			return err
 		},
 		"discard by age": func(ctx context.Context, s *Spool, e spool.Envelope) error {
 			_, err := s.DiscardBefore(ctx, time.Now().Add(time.Hour))

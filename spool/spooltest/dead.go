@@ -52,6 +52,12 @@ func letterTo(e spool.Envelope, site id.Site) spool.Letter {
 // some is the count of envelopes of 300 bytes with one message each.
 func some(n int64) spool.Usage { return spool.Usage{Bytes: 300 * n, Envelopes: n, Messages: n} }
 
+// discard frees the content of a dead letter.
+func (r *room) discard(l spool.Letter) error {
+	_, err := r.Discard(r.ctx, l)
+	return err
+}
+
 var deadTests = map[string]func(*room){
 	"keep none without a quota": func(r *room) {
 		e, _ := r.drop(centre)
@@ -59,7 +65,7 @@ var deadTests = map[string]func(*room){
 		r.keeps(spool.Usage{}, 0)
 		r.check(len(r.letters()) == 0, "letters are %+v", r.letters())
 		r.want(r.Requeue(r.ctx, letterTo(e, centre)), spool.ErrNotFound)
-		r.no(r.Discard(r.ctx, letterTo(e, centre)))
+		r.no(r.discard(letterTo(e, centre)))
 		recs, _, err := r.Find(r.ctx, spool.Query{Sender: lab}, 0, 10)
 		r.no(err)
 		r.check(len(recs) == 1 && recs[0].State == "dead" && recs[0].Code == "removed",
@@ -121,7 +127,7 @@ var deadTests = map[string]func(*room){
 			es[1].Kind == spool.EventRequeued && es[1].Envelope == e.ID &&
 			es[1].Recipient == centre && es[2].Kind == spool.EventSettled, "events are %+v", es)
 		r.want(r.Requeue(r.ctx, letterTo(e, centre)), spool.ErrConflict)
-		r.want(r.Discard(r.ctx, letterTo(e, centre)), spool.ErrConflict)
+		r.want(r.discard(letterTo(e, centre)), spool.ErrConflict)
 	},
 	"die and are requeued any number of times": func(r *room) {
 		r.limit(spool.Quotas{Dead: 1 << 20})
@@ -144,20 +150,20 @@ var deadTests = map[string]func(*room){
 	"are freed one by one": func(r *room) {
 		r.limit(spool.Quotas{Dead: 1 << 20})
 		e, _ := r.drop(centre, second)
-		r.want(r.Discard(r.ctx, letterTo(e, centre)), spool.ErrConflict)
+		r.want(r.discard(letterTo(e, centre)), spool.ErrConflict)
 		r.kill(centre)
 		r.keeps(spool.Usage{}, 300)
 		r.settle(r.lease(second, 1)[0])
 		r.keeps(some(1), 300)
 		for range 2 {
-			r.no(r.Discard(r.ctx, letterTo(e, centre)))
+			r.no(r.discard(letterTo(e, centre)))
 			r.keeps(spool.Usage{}, 0)
 			r.restart()
 		}
 		r.want(r.Requeue(r.ctx, letterTo(e, centre)), spool.ErrNotFound)
 		r.want(r.Requeue(r.ctx, letterTo(e, third)), spool.ErrNotFound)
-		r.want(r.Discard(r.ctx, letterTo(envelope(10, centre), centre)), spool.ErrNotFound)
-		r.want(r.Discard(r.ctx, spool.Letter{Envelope: "x", Recipient: centre}),
+		r.want(r.discard(letterTo(envelope(10, centre), centre)), spool.ErrNotFound)
+		r.want(r.discard(spool.Letter{Envelope: "x", Recipient: centre}),
 			spool.ErrNotFound)
 	},
 	"are kept up to their quota": func(r *room) {

@@ -97,7 +97,7 @@ var forgetTests = map[string]func(*room){
 			_, err = r.Open(r.ctx, r.delivery(e, p, centre), 0)
 			r.want(err, spool.ErrNotFound)
 			r.want(r.Requeue(r.ctx, letterTo(e, centre)), spool.ErrNotFound)
-			r.want(r.Discard(r.ctx, letterTo(e, centre)), spool.ErrNotFound)
+			r.want(r.discard(letterTo(e, centre)), spool.ErrNotFound)
 			r.idle(centre)
 			r.restart()
 		}
@@ -181,7 +181,7 @@ var forgetTests = map[string]func(*room){
 		r.acknowledge(lab, 4)
 		r.clock.Advance(time.Minute)
 		r.forgets(0, 1)
-		r.no(r.Discard(r.ctx, letterTo(e, centre)))
+		r.no(r.discard(letterTo(e, centre)))
 		r.forgets(1, 1)
 		r.keeps(spool.Usage{}, 0)
 	},

@@ -552,12 +552,13 @@ func (s *story) discard(t *rapid.T) {
 		t.Skip("seldom")
 	}
 	p := s.any(t)
-	err := s.room.Discard(s.room.ctx, spool.Letter{Envelope: p.e.ID, Recipient: p.d.target.Site})
+	changed, err := s.room.Discard(s.room.ctx, letterTo(p.e.Envelope, p.d.target.Site))
 	if p.d.result == nil || p.d.result.Receipt != "" {
 		s.room.want(err, spool.ErrConflict)
 		return
 	}
 	s.room.no(err)
+	s.room.check(changed == p.d.isKept, "discarded: %v", changed)
 	p.d.isKept = false
 }
 
