@@ -28,7 +28,7 @@ func refusedWith(t testing.TB, err error, code string) {
 // decryptAs returns the signed plaintext, as any recipient can.
 func decryptAs(t testing.TB, s *site, ciphertext []byte) []byte {
 	t.Helper()
-	r, err := age.Decrypt(bytes.NewReader(ciphertext), s.keys.identities...)
+	r, err := age.Decrypt(bytes.NewReader(ciphertext), s.keys.held.Load().identities...)
 	if err != nil {
 		t.Fatal(err)
 	}

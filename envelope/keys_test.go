@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 
 	"sealpost/internal/secretfile"
+	"sealpost/internal/testkit"
 	"sealpost/statement"
 )
 
@@ -123,7 +124,8 @@ func TestParseKeys(t *testing.T) {
 		}) {
 			t.Errorf("%s: the error shows a key", test.name)
 		}
-		if test.name == "four, with comments" && keys.recipients[3] != keys.Recipient() {
+		if test.name == "four, with comments" &&
+			keys.held.Load().recipients[3] != keys.Recipient() {
 			t.Errorf("the newest is not the last")
 		}
 	}
@@ -180,6 +182,59 @@ func TestKeysDoNotPrintThemselves(t *testing.T) {
 		if strings.Contains(text, secret[16:]) || strings.Contains(text, raw[1:20]) ||
 			strings.Contains(text, "0xc0") {
 			t.Errorf("it prints %s", text)
+		}
+	}
+}
+
+// A key that is added is the newest, also after a start. The former one opens until it is
+// destroyed, and both steps overwrite the file before.
+func TestKeysAreAddedAndDestroyed(t *testing.T) {
+	for _, suite := range []string{SuiteHybrid, SuiteX25519} {
+		path := filepath.Join(t.TempDir(), "recipient.key")
+		keys, err := OpenKeys(path, suite)
+		testkit.Must(t, err)
+		first := keys.Recipient()
+		former := filepath.Join(t.TempDir(), "former") // a second name of the file
+		content, err := os.ReadFile(path)
+		testkit.Must(t, err)
+		testkit.Must(t, os.Link(path, former))
+		testkit.Must(t, keys.Add(path))
+		overwritten := func(before []byte) {
+			t.Helper()
+			after, err := os.ReadFile(former)
+			if err != nil || len(after) != len(before) || bytes.Contains(after, []byte("SECRET")) {
+				t.Errorf("the former file has %q, %v", after, err)
+			}
+			testkit.Must(t, os.Remove(former))
+		}
+		overwritten(content)
+		second := keys.Recipient()
+		reopened, err := OpenKeys(path, suite)
+		testkit.Must(t, err)
+		if reopened.Recipient() != second || second == first || !reopened.Has(first) ||
+			keys.Count() != 2 || reopened.Count() != 2 {
+			t.Fatalf("added: %s after %s", reopened.Recipient(), first)
+		}
+		text, err := os.ReadFile(path)
+		testkit.Must(t, err)
+		testkit.Must(t, os.WriteFile(path, append(text, "# of a user\n\n"...), 0o600))
+		testkit.Must(t, os.Link(path, former))
+		testkit.Must(t, keys.KeepNewest(path))
+		overwritten(append(text, "# of a user\n\n"...))
+		reopened, err = OpenKeys(path, suite)
+		testkit.Must(t, err)
+		if reopened.Recipient() != second || reopened.Count() != 1 || keys.Has(first) ||
+			keys.Count() != 1 {
+			t.Fatalf("destroyed: %d keys", reopened.Count())
+		}
+		for range MaxKeys - 1 {
+			testkit.Must(t, keys.Add(path))
+		}
+		if err := keys.Add(path); err == nil || keys.Count() != MaxKeys {
+			t.Errorf("%d keys, %v", keys.Count(), err)
+		}
+		if list, err := os.ReadDir(filepath.Dir(path)); err != nil || len(list) != 1 {
+			t.Errorf("the folder has %v, %v", list, err)
 		}
 	}
 }

@@ -44,7 +44,8 @@ func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 			return nil, flawf(statement.CodeHeaderInvalid, "a stanza in the header is malformed")
 		}
 	}
-	for i, identity := range u.keys.identities {
+	held := u.keys.held.Load()
+	for i, identity := range held.identities {
 		fileKey, err := identity.Unwrap(stanzas)
 		if errors.Is(err, age.ErrIncorrectIdentity) {
 			continue
@@ -52,7 +53,7 @@ func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		if err != nil {
 			return nil, flawf(statement.CodeHeaderInvalid, "a stanza is malformed: %w", err)
 		}
-		u.key = u.keys.hashes[i]
+		u.key = held.hashes[i]
 		return fileKey, nil
 	}
 	return nil, age.ErrIncorrectIdentity

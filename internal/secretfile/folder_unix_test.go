@@ -20,13 +20,6 @@ const (
 	serverID = 61001
 )
 
-func must(t *testing.T, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // put makes a file of this mode, whatever the umask.
 func put(t *testing.T, path string, mode fs.FileMode) string {
 	t.Helper()

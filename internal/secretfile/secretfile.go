@@ -12,10 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/fault"
 	"sealpost/internal/reason"
 )
 
@@ -31,6 +33,53 @@ func Create(path string, data []byte) error {
 // Write makes path with data, or replaces it in one step.
 func Write(path string, data []byte) error {
 	return write(path, data, durable.Replace)
+}
+
+// formerName ends the second name of a file that Exchange replaces.
+const formerName = ".former"
+
+// Exchange replaces path with data in one step, and overwrites the former content in its place. An
+// SSD, a snapshot or a file system that never writes in place may keep it all the same.
+func Exchange(path string, data []byte) error {
+	if err := EndExchange(path); err != nil {
+		return err
+	}
+	// a disk without second names cannot reach the former content any more
+	os.Link(path, path+formerName) //nolint:errcheck // the same
+	if err := Write(path, data); err != nil {
+		return err
+	}
+	fault.Point("secret-exchanged")
+	return EndExchange(path)
+}
+
+// EndExchange ends an Exchange of path that was interrupted by a crash.
+func EndExchange(path string) error {
+	former := path + formerName
+	f, err := os.OpenFile(former, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("overwrite %s: %w", former, err)
+	}
+	info, err := f.Stat()
+	present, failed := os.Lstat(path)
+	// otherwise it was not replaced
+	if err = errors.Join(err, failed); err == nil && !os.SameFile(info, present) {
+		random := make([]byte, info.Size())
+		rand.Read(random)
+		if _, err = f.Write(random); err == nil {
+			err = f.Sync()
+		}
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Remove(former)
+	}
+	if err != nil {
+		return fmt.Errorf("overwrite %s: %w", former, err)
+	}
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 func write(path string, data []byte, rename func(old, new string) error) error {

@@ -12,6 +12,13 @@ import (
 	"testing"
 )
 
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCreateNeverReplaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.key")
 	if err := Create(path, []byte("first")); err != nil {
@@ -123,4 +130,35 @@ func onlyFile(t *testing.T, path string) {
 	if len(entries) != 1 || entries[0].Name() != filepath.Base(path) {
 		t.Fatalf("folder holds %v, want only %s", entries, filepath.Base(path))
 	}
+}
+
+// The next exchange, or EndExchange, ends one that was interrupted. Before the rename the file
+// stays as it is, after it the former content is overwritten.
+func TestAnInterruptedExchange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.key")
+	must(t, Create(path, []byte("first")))
+	former := path + ".former"
+	has := func(path, want string) {
+		t.Helper()
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%s has %q, %v; want %q", path, got, err, want)
+		}
+	}
+	must(t, os.Link(path, former)) // before the rename
+	must(t, EndExchange(path))
+	has(path, "first")
+	must(t, os.Link(path, former))
+	kept := filepath.Join(t.TempDir(), "kept") // shows the content that has no other name
+	must(t, os.Link(path, kept))
+	must(t, Write(path, []byte("second"))) // and before the former one is overwritten
+	has(kept, "first")
+	must(t, Exchange(path, []byte("third")))
+	has(path, "third")
+	if got, err := os.ReadFile(kept); err != nil || len(got) != 5 || string(got) == "first" {
+		t.Errorf("the former content is %q, %v", got, err)
+	}
+	if _, err := os.Lstat(former); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a second name stays: %v", err)
+	}
+	must(t, EndExchange(path))
 }
