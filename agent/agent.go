@@ -71,9 +71,12 @@ type Agent struct {
 	// the number of the roster before the last hello was sent; keepLink's own
 	rosterAsked int64
 
-	ownKeys []id.Hash // hashes of the recipient keys that this site has had; fixed by New
+	keyChange sync.Mutex  // held while the recipient keys and their statement change
+	lacksKey  atomic.Bool // the hub has a later recipient key of this site than its own
 
-	mu          sync.Mutex // guards the four fields below
+	mu          sync.Mutex // guards the fields up to size
+	ownKeys     []id.Hash  // hashes of the recipient keys that this site has had
+	rotation    rotation
 	ownShown    reason.Reason
 	link        Link
 	roster      rosterLink
@@ -147,6 +150,9 @@ func (a *Agent) open(version string) (err error) {
 	if a.keys, err = openKeys(a.cfg); err != nil {
 		return err
 	}
+	if err := secretfile.EndExchange(recipientKeyFile(a.cfg)); err != nil {
+		return err
+	}
 	path := ledgerFile(a.cfg)
 	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) ||
 		exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
@@ -169,6 +175,7 @@ func (a *Agent) open(version string) (err error) {
 	}
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
 		Session: a.session, Role: a.cfg.Role, Heard: a.heard,
+		Backlog: a.asksBacklog,
 		Audit:   func() (newest, receipt uint64) { return a.seen.Block, a.seen.Receipt.Block },
 		Settled: a.settled.take}, a.now)
 	if a.seen, err = loadWitness(context.Background(), a.ledger); err != nil {
@@ -196,7 +203,7 @@ func (a *Agent) rooms() (err error) {
 			PerDay:       int64(a.cfg.Inbox.AcceptPerDay), Now: a.now,
 			Session: a.session,
 			Ledger:  a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Keys: a.keys,
-			Log: a.log,
+			LacksKey: a.lacksKey.Load, Log: a.log,
 		})
 	}
 	return err

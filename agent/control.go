@@ -38,6 +38,7 @@ const (
 	PathBlock    = "/block"    // BlockRequest → Done
 	PathUnblock  = "/unblock"  // BlockRequest → Done
 	PathDistrust = "/distrust" // DistrustRequest → Done
+	PathRotate   = "/rotate"   // RotateRequest → Done
 )
 
 // StatusRequest asks how the site stands.
@@ -66,6 +67,8 @@ type Status struct {
 	Distrusted []DistrustedKey `json:"distrusted,omitempty"`
 	// the key of another one that the hub shows for this site
 	OwnDiffers reason.Reason `json:"own_differs,omitzero"`
+	// the change of the recipient key that is not complete; none: the site has one key
+	Rotation *Rotation `json:"rotation,omitempty"`
 }
 
 // Roles returns how the hub's role for this site differs from the site's own, and what to do. It is
@@ -170,6 +173,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathBlock, a.block)
 	control.Handle(mux, PathUnblock, a.unblock)
 	control.Handle(mux, PathDistrust, a.distrust)
+	control.Handle(mux, PathRotate, a.rotate)
 	profile.Handle(mux)
 }
 
@@ -179,6 +183,11 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		Words: spoken.Words(a.identity.Key()), Network: a.network,
 		Expires: a.identity.NotAfter(), Roster: a.rosterState(), Distrusted: a.trust.Distrusted(),
 		OwnDiffers: a.ownDiffers()}
+	rotation, err := a.rotationState()
+	if err != nil {
+		return s, err
+	}
+	s.Rotation = rotation
 	a.mu.Lock()
 	s.Link = a.link
 	a.mu.Unlock()

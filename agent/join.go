@@ -358,7 +358,7 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	if err != nil || !cfg.Receives() {
 		return err
 	}
-	signed, err := signedKey(cfg, keys, identity)
+	signed, err := signedKey(cfg, keys, identity, o.Now())
 	if err != nil {
 		return err
 	}

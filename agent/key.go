@@ -21,21 +21,28 @@ import (
 	"sealpost/statement"
 )
 
+// overlap is how long a site opens with its former recipient key after a planned change.
+const overlap = 14 * 24 * time.Hour
+
 // recipientKey returns the statement of this site's recipient key, from state/recipient.json, which
 // it makes when it is missing. The same key keeps its version and its time, so that sites that have
-// pinned it see no change.
-func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey, error) {
+// pinned it see no change. Another key gets a version of at least the given one. If the former key
+// is still there, the change was planned, and the statement has the end of the overlap.
+func recipientKey(cfg config.Agent, keys *envelope.Keys, now time.Time,
+	atLeast int) (statement.RecipientKey, error) {
 	last, err := lastStatement(cfg)
 	if err != nil || last.Recipient == keys.Recipient() {
 		return last, err
 	}
 	next := statement.RecipientKey{
 		V: 1, Network: id.Hash(cfg.Network), Site: id.Site(cfg.Site), Recipient: keys.Recipient(),
-		Version: last.Version + 1,
-		Created: time.Now().UTC().Truncate(time.Second),
+		Version: max(last.Version+1, atLeast), Created: now.UTC().Truncate(time.Second),
 	}
 	if last.Version > 0 {
 		next.Prev = last.Hash()
+	}
+	if last.Version > 0 && keys.Has(last.Recipient) {
+		next.PrevOpens = next.Created.Add(overlap)
 	}
 	data, err := json.MarshalIndent(next, "", "  ")
 	if err != nil {
@@ -85,7 +92,7 @@ func NewKey(cfg config.Agent) (done reason.Reason, err error) {
 	made := path + ".new"
 	keys, err := envelope.OpenKeys(made, cfg.Suite)
 	if err == nil {
-		_, err = recipientKey(cfg, keys)
+		_, err = recipientKey(cfg, keys, time.Now(), 0)
 	}
 	if err == nil {
 		err = durable.RenameNoReplace(made, path)
@@ -98,8 +105,9 @@ func NewKey(cfg config.Agent) (done reason.Reason, err error) {
 
 // signedKey signs the statement under the present certificate: a renewed one has to vouch for it
 // anew.
-func signedKey(cfg config.Agent, keys *envelope.Keys, identity *certs.Identity) (string, error) {
-	key, err := recipientKey(cfg, keys)
+func signedKey(cfg config.Agent, keys *envelope.Keys, identity *certs.Identity,
+	now time.Time) (string, error) {
+	key, err := recipientKey(cfg, keys, now, 0)
 	if err != nil {
 		return "", err
 	}
@@ -113,12 +121,16 @@ const keyOfOlderState reason.Code = "key-of-older-state"
 
 // uploadKey gives the hub this site's recipient-key statement.
 func (a *Agent) uploadKey(ctx context.Context) error {
-	signed, err := signedKey(a.cfg, a.keys, a.identity)
+	a.keyChange.Lock()
+	signed, err := signedKey(a.cfg, a.keys, a.identity, a.now())
+	a.keyChange.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := a.hub.PutKey(ctx, signed); errors.Is(err, api.ErrConflict) {
-		return reason.Err("key-of-older-state", "state", a.cfg.State, "site", a.site, "why", err)
+	err = a.hub.PutKey(ctx, signed)
+	a.lacksKey.Store(errors.Is(err, api.ErrConflict))
+	if errors.Is(err, api.ErrConflict) {
+		return reason.Err("key-of-older-state", "state", a.cfg.State, "why", err)
 	} else if err != nil {
 		return fmt.Errorf("upload the recipient key: %w", err)
 	}

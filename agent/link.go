@@ -164,6 +164,9 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 		return stranger.SuiteDiffers(hello.Suite, a.cfg.Suite)
 	}
 	a.lookAtOwn(hello)
+	a.mu.Lock()
+	a.rotation.hubVersion = hello.KeyVersion
+	a.mu.Unlock()
 	if a.cfg.Receives() && hello.MayReceive && (!*uploaded || hello.KeyHash != a.keyHash()) {
 		if err := a.uploadKey(ctx); err != nil {
 			return err
@@ -179,6 +182,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 		}
 	}
 	a.connected(hello, a.witness(ctx, hello))
+	a.followRotation(hello)
 	a.followRoster(ctx, hello.Roster)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
 
@@ -19,34 +20,41 @@ const maxOwnKeys = 100
 
 // rememberOwnKey reads the recipient keys that this site has had, and adds the present one.
 func (a *Agent) rememberOwnKey(ctx context.Context) error {
+	var had []id.Hash
 	err := a.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		text, err := tx.Kept(ownKeysKey)
 		if err == nil && text != "" {
-			err = json.Unmarshal([]byte(text), &a.ownKeys)
+			err = json.Unmarshal([]byte(text), &had)
 		}
-		if err != nil || slices.Contains(a.ownKeys, a.keyHash()) {
+		if err != nil || slices.Contains(had, a.keyHash()) {
 			return err
 		}
-		a.ownKeys = append(a.ownKeys, a.keyHash())
-		a.ownKeys = a.ownKeys[max(0, len(a.ownKeys)-maxOwnKeys):]
-		list, err := json.Marshal(a.ownKeys)
+		had = append(had, a.keyHash())
+		had = had[max(0, len(had)-maxOwnKeys):]
+		list, err := json.Marshal(had)
 		if err != nil {
 			return err
 		}
 		return tx.Keep(ownKeysKey, string(list))
 	})
 	if err != nil {
-		err = fmt.Errorf("remember the recipient key: %w", err)
+		return fmt.Errorf("remember the recipient key: %w", err)
 	}
-	return err
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ownKeys = had
+	return nil
 }
 
 // lookAtOwn stores how the hub shows another key for this site than those that it has made. It logs
 // each difference once.
 func (a *Agent) lookAtOwn(hello api.Hello) {
 	var found reason.Reason
+	a.mu.Lock()
+	isOwn := hello.KeyHash == "" || slices.Contains(a.ownKeys, hello.KeyHash)
+	a.mu.Unlock()
 	switch named := a.trust.RosterIdentity(a.site); {
-	case hello.KeyHash != "" && !slices.Contains(a.ownKeys, hello.KeyHash):
+	case !isOwn:
 		found = reason.New("own-key-of-other", "shown", hello.KeyHash, "own", a.keyHash())
 	case named != "" && named != a.identity.Key():
 		found = reason.New("own-identity-of-other", "shown", named, "own", a.identity.Key())

@@ -16,7 +16,7 @@ func agentCommand() *cobra.Command {
 	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(),
 		agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
 		agentBlockCommand(), agentUnblockCommand(), agentDistrustCommand(),
-		agentRosterCommand(),
+		agentRosterCommand(), agentRotateCommand(),
 		withMessages(agentReceiptsCommand()), withMessages(agentProofCommand()),
 		withMessages(agentLogCommand()), agentFindCommand(),
 		agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()),

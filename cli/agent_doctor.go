@@ -86,6 +86,13 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 		say(doctor.Fail, reason.New("check-trust", "site", s.Site), s.OwnDiffers,
 			reason.OwnDiffers.Words().Next)
 	}
+	if s.Rotation != nil {
+		level, next := doctor.OK, reason.Reason{}
+		if s.Rotation.Waits.Code == agent.RotationWaits {
+			level, next = doctor.Warn, reason.New("rotation-stuck")
+		}
+		say(level, reason.New("check-rotation"), s.Rotation.Reason(), next)
+	}
 	if c := s.Link.Copy; c != nil {
 		say(doctor.Fail, reason.New("check-copies"), agent.AlsoRuns(*c),
 			reason.TwoCopies.Words().Next)

@@ -109,6 +109,9 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	days := int(time.Until(s.Expires).Hours() / 24)
 	p.labelled(p.in(reason.New("label-certificate")),
 		reason.New("certificate-until", "until", s.Expires, "days", days))
+	if s.Rotation != nil {
+		p.labelled(p.in(reason.New("label-rotation")), s.Rotation.Reason())
+	}
 	p.labelled(p.in(reason.New("label-roster")), rosterStands(s.Roster))
 	if err := printRosterTrouble(p, s.Roster); err != nil {
 		return err

@@ -73,6 +73,7 @@ var outputs = map[string][]any{
 	"agent block":       {agent.Done{}},
 	"agent unblock":     {agent.Done{}},
 	"agent distrust":    {agent.Done{}},
+	"agent rotate":      {agent.Done{}},
 	"agent recall":      {agent.Done{}},
 	"agent resend":      {agent.Done{}},
 	"agent retry":       {agent.Done{}},

@@ -95,8 +95,9 @@ type Agent struct {
 	// repeat_window. Default "17520h", two years.
 	KeepHistory Duration `toml:"keep_history"`
 	// How long a changed recipient key of a site that was only seen is not used, so that its users
-	// can notice a thief. Files for the site wait. The new key of a site that was compared, or is
-	// on the roster, is used at once. Default "24h".
+	// can notice a thief. After a planned change ("sealpost agent rotate") files are sealed for the
+	// former key meanwhile, if its 14 days are longer than this; otherwise they wait. The new key
+	// of a site that was compared, or is on the roster, is used at once. Default "24h".
 	RekeyHold Duration `toml:"rekey_hold"`
 	// To which sites a folder @SITE in an outbox can lead: "approved" are the sites that an admin
 	// has approved for any route, or for that address; with "any" it leads to each site of the

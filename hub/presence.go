@@ -274,7 +274,7 @@ func (c *call) hello() error {
 	hello := api.Hello{
 		Hub: h.config.Name, Network: h.verifier.Network, Suite: h.config.Suite,
 		StartID: h.startID, Incarnation: h.spool.Incarnation(), Time: h.now().UTC(),
-		Site: s.Name, KeyHash: s.KeyHash, MayReceive: s.canReceive(),
+		Site: s.Name, KeyHash: s.KeyHash, KeyVersion: s.Version, MayReceive: s.canReceive(),
 		Hold:         s.Hold,
 		ExpiresAfter: time.Duration(h.deliveries.Load().ExpiresAfter),
 	}
@@ -298,6 +298,11 @@ func (c *call) hello() error {
 		asks.Get(api.QueryReceiptAudit)); err != nil {
 		return err
 	}
+	if asks.Get(api.QueryBacklog) != "" && s.canReceive() {
+		if hello.Queue, err = c.backlog(); err != nil {
+			return err
+		}
+	}
 	h.present.seen(s.Name, c.r.UserAgent(), h.now())
 	var isNew, isOlder bool
 	hello.Copy, isNew, isOlder = h.present.hello(s.Name, greeting{session: session,
@@ -312,4 +317,18 @@ func (c *call) hello() error {
 			hello.Copy.From)
 	}
 	return c.reply(hello)
+}
+
+// backlog returns the deliveries that wait for the caller.
+func (c *call) backlog() (*api.Backlog, error) {
+	queues, err := c.hub.spool.Queues(c.r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range queues {
+		if q.Name == c.caller.Name.Queue() {
+			return &api.Backlog{Waiting: q.Waiting, Oldest: q.Oldest}, nil
+		}
+	}
+	return &api.Backlog{}, nil
 }

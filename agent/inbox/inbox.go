@@ -50,7 +50,10 @@ type Options struct {
 	Trust        *trust.Trust
 	Identity     *certs.Identity
 	Keys         *envelope.Keys
-	Log          *slog.Logger
+	// LacksKey reports whether the newest recipient key of this site is not among Keys: an older
+	// state folder was put back. Nothing is refused for that.
+	LacksKey func() bool
+	Log      *slog.Logger
 }
 
 // Inbox receives the deliveries of one site.

@@ -71,7 +71,13 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 		return nil
 	}
 	var refusal *envelope.Refusal
-	if errors.As(err, &refusal) {
+	isRefused := errors.As(err, &refusal)
+	if isRefused && refusal.Code == statement.CodeNotForMe && b.cfg.LacksKey() {
+		b.release(ctx, d, api.ReleaseRequest{Code: api.ReleaseLocal, Delay: 2 * time.Minute,
+			NotAttempted: true}, reason.Err("sealed-for-newer-key"))
+		return nil
+	}
+	if isRefused {
 		return b.refuse(ctx, d, refusal)
 	}
 	if ctx.Err() != nil {

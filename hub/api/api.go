@@ -68,7 +68,8 @@ type Hello struct {
 	Site        id.Site        `json:"site"` // the caller
 	// of the caller's recipient key; empty: upload it
 	KeyHash    id.Hash  `json:"key_hash,omitempty"`
-	MaySend    []string `json:"may_send,omitempty"` // patterns of the caller's routing keys
+	KeyVersion int      `json:"key_version,omitempty"` // of that key
+	MaySend    []string `json:"may_send,omitempty"`    // patterns of the caller's routing keys
 	MayReceive bool     `json:"may_receive"`
 	Copy       *Copy    `json:"copy,omitempty"` // another agent that runs as this site
 	// after which a waiting delivery ends undelivered; 0: never
@@ -86,6 +87,13 @@ type Hello struct {
 	Withheld []Withheld `json:"withheld,omitempty"`
 	// senders to the caller that it has not compared, if it takes from compared ones only
 	Uncompared []Sender `json:"uncompared,omitempty"`
+	Queue      *Backlog `json:"queue,omitempty"` // of the caller, if it asks with QueryBacklog
+}
+
+// Backlog describes the deliveries of a queue that are not final.
+type Backlog struct {
+	Waiting int64     `json:"waiting"`
+	Oldest  time.Time `json:"oldest,omitzero"` // when the oldest was spooled
 }
 
 // RosterAnswer holds the newest roster that the hub has, as the root has signed it.
@@ -158,6 +166,8 @@ const (
 	QueryAudit = "audit" // number of the newest audit block that it knows; 0: none
 	// QueryReceiptAudit is the number of the audit block of a SettleAnswer; 0: none.
 	QueryReceiptAudit = "audit_receipt"
+	// QueryBacklog asks for the caller's queue, if it has a value.
+	QueryBacklog = "backlog"
 )
 
 // QueryCRC32C is the checksum of a part (Castagnoli), in decimal.

@@ -30,6 +30,9 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 			query.Set(QueryAudit, strconv.FormatUint(newest, 10))
 			query.Set(QueryReceiptAudit, strconv.FormatUint(receipt, 10))
 		}
+		if c.options.Backlog != nil && c.options.Backlog() {
+			query.Set(QueryBacklog, "1")
+		}
 		path += "?" + query.Encode()
 	}
 	if err := c.json(ctx, request{method: http.MethodGet, path: path}, nil, &h); err != nil {

@@ -42,6 +42,8 @@ type ClientOptions struct {
 	Role      string
 	// Audit, if set, returns the values of QueryAudit and QueryReceiptAudit.
 	Audit func() (newest, receipt uint64)
+	// Backlog, if set, returns whether Hello asks for the caller's queue.
+	Backlog func() bool
 	// Settled, if set, gets the head of the audit chain from the answer to a settlement, and the
 	// incarnation of the store that has it. It must not block.
 	Settled func(of id.Incarnation, head Audit)
