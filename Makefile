@@ -19,7 +19,7 @@ PORTABLE := $$(go list ./... | grep -v -e /e2e -e /bench)
 DEB_ARCH    ?= $(shell go env GOARCH)
 DEB_VERSION ?= $(subst -,+,$(if $(filter v%,$(VERSION)),$(patsubst v%,%,$(VERSION)),0.0.0+git$(shell git log -1 --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null).$(VERSION)))
 
-.PHONY: deb zip services wine shares build demo test bench bench-small bench-compare soak fuzz lint cross deps clean
+.PHONY: screenshots deb zip services wine shares build demo test bench bench-small bench-compare soak fuzz lint cross deps clean
 
 build: ## the one binary, bin/sealpost
 	$(GOBUILD) -o bin/sealpost .
@@ -92,6 +92,10 @@ zip: ## the Windows agent, bin/sealpost_VERSION_windows_ARCH.zip
 	go -C packaging run ./zip "$(CURDIR)/bin/sealpost_$(DEB_VERSION)_windows_$(DEB_ARCH).zip" \
 	  ../bin/package/windows/sealpost.exe ../docs/services.md ../config/agent.example.toml ../LICENSE \
 	  ../bin/package/windows/third-party-licences.txt
+
+screenshots: ## the pictures of docs/console.md, from a real browser; needs chromium
+	mkdir -p docs/console
+	go test ./hub/console -count=1 -run TestInABrowser -screenshots "$(CURDIR)/docs/console"
 
 services: ## the services under a real systemd, in namespaces of their own; needs root
 	SEALPOST_SYSTEMD=1 go test -count=1 -timeout 15m -v ./e2e/systemd

@@ -162,6 +162,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	s := startDemo(t, "--dir", dir)
+	s.until("/enter?key=")
 	s.until("Ctrl-C ends the demo")
 	second := startDemo(t, "--dir", dir)
 	if _, code := second.wait(); code != 1 ||

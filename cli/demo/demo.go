@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"sealpost/hub"
 )
 
 // Options are the options of a demo.
@@ -101,7 +103,7 @@ func (n *network) play(ctx context.Context, o Options) error {
 	if o.Once {
 		return result.err()
 	}
-	n.invite(o)
+	n.invite(ctx, o)
 	return n.watchUntilEnd(ctx, w)
 }
 
@@ -170,7 +172,7 @@ func (n *network) watchUntilEnd(ctx context.Context, w *watch) error {
 }
 
 // invite prints the next steps for the user.
-func (n *network) invite(o Options) {
+func (n *network) invite(ctx context.Context, o Options) {
 	w := o.Out
 	if o.JSON {
 		w = o.Err
@@ -182,8 +184,16 @@ func (n *network) invite(o Options) {
 	}
 	fmt.Fprintf(w, "It arrives in %s. Ask a daemon how it is:\n"+
 		"  %s agent status --dir %s\n"+
-		"  %s hub queues --dir %s\n"+
-		"Ctrl-C ends the demo; the folder stays.\n\n",
+		"  %s hub queues --dir %s\n",
 		filepath.Join(n.dir, "<CENTRE>", "inbox", "<LAB>"), o.Program, n.site(labs[0].site),
 		o.Program, n.site(hubName))
+	var link hub.ConsoleLink
+	if err := n.askHub(ctx, hub.ControlConsole, hub.ConsoleRequest{}, &link); err != nil {
+		fmt.Fprintf(w, "The console does not open: %v\n", err)
+	} else {
+		fmt.Fprintf(w, "Look at the network in a browser; the link works once, for five minutes:\n"+
+			"  %s\nFor another one: %s hub console --dir %s\n", link.URL, o.Program,
+			n.site(hubName))
+	}
+	fmt.Fprint(w, "Ctrl-C ends the demo; the folder stays.\n\n")
 }

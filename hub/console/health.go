@@ -26,21 +26,21 @@ func measure(v *visit) (f figures, err error) {
 		return f, err
 	}
 	now := v.hub.Now()
-	add := func(title string, text func(float64) string, of func(hub.Sample) float64) {
-		f.Plots = append(f.Plots, over(past, now, title, text, of))
+	add := func(title string, u unit, of func(hub.Sample) float64) {
+		f.Plots = append(f.Plots, over(past, now, title, u, of))
 	}
-	add("Messages a second", asCount, func(s hub.Sample) float64 { return rate(s.Messages, s) })
-	add("Outcomes a second", asCount, func(s hub.Sample) float64 { return rate(s.Settled, s) })
-	add("Ciphertext in", asRate, func(s hub.Sample) float64 { return rate(s.In, s) })
-	add("Ciphertext out", asRate, func(s hub.Sample) float64 { return rate(s.Out, s) })
-	add("Time of a request", asTime, func(s hub.Sample) float64 {
+	add("Messages a second", counts, func(s hub.Sample) float64 { return rate(s.Messages, s) })
+	add("Outcomes a second", counts, func(s hub.Sample) float64 { return rate(s.Settled, s) })
+	add("Ciphertext in", rates, func(s hub.Sample) float64 { return rate(s.In, s) })
+	add("Ciphertext out", rates, func(s hub.Sample) float64 { return rate(s.Out, s) })
+	add("Time of a request", times, func(s hub.Sample) float64 {
 		return float64(s.Busy) / float64(max(1, s.Requests))
 	})
 	f.Plots = append(f.Plots, waitingPlot(past, now))
-	add("Disk free", asSize, func(s hub.Sample) float64 { return float64(s.Free) })
-	add("Memory", asSize, func(s hub.Sample) float64 { return float64(s.Memory) })
-	add("Connections", asCount, func(s hub.Sample) float64 { return float64(s.Links) })
-	add("Hub's certificate", asDays, func(s hub.Sample) float64 { return float64(s.Days) })
+	add("Disk free", sizes, func(s hub.Sample) float64 { return float64(s.Free) })
+	add("Memory", sizes, func(s hub.Sample) float64 { return float64(s.Memory) })
+	add("Connections", counts, func(s hub.Sample) float64 { return float64(s.Links) })
+	add("Hub's certificate", days, func(s hub.Sample) float64 { return float64(s.Days) })
 	return f, nil
 }
 

@@ -14,7 +14,7 @@ import (
 const (
 	plotWidth  = 420
 	plotHeight = 150
-	plotLeft   = 62
+	plotLeft   = 70
 	plotRight  = 8
 	plotTop    = 10
 	plotBottom = 22
@@ -42,19 +42,19 @@ type point struct {
 }
 
 // line returns the plot of points over a span that ends now. Where points lack, the line has a gap.
-func line(title string, points []point, every time.Duration, length time.Duration, now time.Time,
-	text func(float64) string) plot {
+func line(title string, points []point, every, length time.Duration, now time.Time,
+	u unit) plot {
 	p := plot{Title: title, Empty: len(points) == 0}
 	if p.Empty {
 		p.Now = "no figures yet"
 		return p
 	}
-	p.Now = text(points[len(points)-1].value)
+	p.Now = u.text(points[len(points)-1].value)
 	most := 0.0
 	for _, x := range points {
 		most = max(most, x.value)
 	}
-	most = roundUp(most)
+	most = roundUp(most, u.base)
 	from := now.Add(-length)
 	place := func(x point) (float64, float64) {
 		return plotLeft + x.at.Sub(from).Seconds()/length.Seconds()*(plotWidth-plotLeft-plotRight),
@@ -67,9 +67,9 @@ func line(title string, points []point, every time.Duration, length time.Duratio
 			return
 		}
 		p.Lines = append(p.Lines, strings.Join(path, " "))
-		base := plotHeight - plotBottom
-		p.Areas = append(p.Areas, fmt.Sprintf("%.1f,%d %s %.1f,%d", first, base,
-			strings.Join(path, " "), last, base))
+		const floor = plotHeight - plotBottom
+		p.Areas = append(p.Areas, fmt.Sprintf("%.1f,%d %s %.1f,%d", first, floor,
+			strings.Join(path, " "), last, floor))
 		path = nil
 	}
 	var last point
@@ -92,18 +92,19 @@ func line(title string, points []point, every time.Duration, length time.Duratio
 	for i := range 3 {
 		value := most * float64(i) / 2
 		_, y := place(point{value: value})
-		p.Marks = append(p.Marks, mark{int(math.Round(y)), text(value)})
+		p.Marks = append(p.Marks, mark{int(math.Round(y)), u.text(value)})
 	}
 	p.Ends = []mark{{plotLeft, span(length) + " ago"}, {plotWidth - plotRight, "now"}}
 	return p
 }
 
-// roundUp returns the next number with one leading digit.
-func roundUp(x float64) float64 {
+// roundUp returns the next number with one leading digit, in a unit that is a power of the base.
+func roundUp(x, base float64) float64 {
 	if x <= 0 {
 		return 1
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(x)))
+	unit := math.Pow(base, math.Floor(math.Log(x)/math.Log(base)))
+	unit *= math.Pow(10, math.Floor(math.Log10(x/unit)))
 	return math.Ceil(x/unit) * unit
 }
 
@@ -119,11 +120,6 @@ func asCount(x float64) string {
 	return grouped(fmt.Sprint(int64(x)))
 }
 
-func asSize(x float64) string { return reason.SizeText(int64(x), reason.English) }
-func asRate(x float64) string { return asSize(x) + "/s" }
-func asTime(x float64) string { return time.Duration(x).Round(10 * time.Microsecond).String() }
-func asDays(x float64) string { return asCount(x) + " d" }
-
 // spanOf returns the length of a history.
 func spanOf(past hub.HistoryAnswer) time.Duration {
 	switch past.Every {
@@ -135,14 +131,31 @@ func spanOf(past hub.HistoryAnswer) time.Duration {
 	return 365 * 24 * time.Hour
 }
 
+// unit is the form of a figure.
+type unit struct {
+	base float64 // of its larger units
+	text func(float64) string
+}
+
+var (
+	counts = unit{10, asCount}
+	sizes  = unit{1024, func(x float64) string { return reason.SizeText(int64(x), reason.English) }}
+	rates  = unit{1024, func(x float64) string { return sizes.text(x) + "/s" }}
+	times  = unit{1000, func(x float64) string {
+		return time.Duration(x).Round(10 * time.Microsecond).String()
+	}}
+	ages = unit{60, func(x float64) string { return span(time.Duration(x * float64(time.Second))) }}
+	days = unit{10, func(x float64) string { return asCount(x) + " d" }}
+)
+
 // over returns the plot of one figure of a history.
-func over(past hub.HistoryAnswer, now time.Time, title string, text func(float64) string,
+func over(past hub.HistoryAnswer, now time.Time, title string, u unit,
 	of func(hub.Sample) float64) plot {
 	points := make([]point, 0, len(past.Samples))
 	for _, s := range past.Samples {
 		points = append(points, point{s.Time, of(s)})
 	}
-	return line(title, points, past.Every, spanOf(past), now, text)
+	return line(title, points, past.Every, spanOf(past), now, u)
 }
 
 // rate returns a figure in each second in which the hub ran.
@@ -154,13 +167,13 @@ func rate(n int64, s hub.Sample) float64 {
 }
 
 func waitingPlot(past hub.HistoryAnswer, now time.Time) plot {
-	return over(past, now, "Deliveries waiting", asCount, func(s hub.Sample) float64 {
+	return over(past, now, "Deliveries waiting", counts, func(s hub.Sample) float64 {
 		return float64(s.Waiting)
 	})
 }
 
 func agePlot(past hub.HistoryAnswer, now time.Time) plot {
-	return over(past, now, "Age of the oldest", func(x float64) string {
-		return span(time.Duration(x))
-	}, func(s hub.Sample) float64 { return float64(s.Oldest) })
+	return over(past, now, "Age of the oldest", ages, func(s hub.Sample) float64 {
+		return s.Oldest.Seconds()
+	})
 }

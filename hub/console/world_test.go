@@ -57,7 +57,7 @@ type world struct {
 }
 
 // newWorld runs a hub, FL-LAB and CA-RC. SF-RC has joined, and does not run.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{clock: &clock{}}
 	w.Network = testnet.New(t, testnet.Options{Now: w.clock.now})
@@ -114,7 +114,7 @@ func (w *world) die() *client {
 		w.T.Fatal("nothing waits")
 	}
 	w.Hub.Start()
-	return enter(w.T.(*testing.T), w.link(""))
+	return enter(w.T, w.link(""))
 }
 
 func (w *world) link(role string) string {
@@ -126,12 +126,12 @@ func (w *world) link(role string) string {
 
 // client is a browser without script: it keeps cookies, and follows no redirect by itself.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	http *http.Client
 	base string // of the session, with a slash at the end
 }
 
-func newClient(t *testing.T) *client {
+func newClient(t testing.TB) *client {
 	jar, err := cookiejar.New(nil)
 	testkit.Must(t, err)
 	c := &client{t: t, http: &http.Client{Jar: jar, Transport: &http.Transport{},
@@ -145,7 +145,7 @@ func newClient(t *testing.T) *client {
 var nextPage = regexp.MustCompile(`url=(/[0-9a-f]+/)flow`)
 
 // enter begins a session by a link.
-func enter(t *testing.T, link string) *client {
+func enter(t testing.TB, link string) *client {
 	t.Helper()
 	c := newClient(t)
 	status, h, _ := c.do(http.MethodGet, link, nil)
