@@ -259,6 +259,7 @@ func TestInABrowser(t *testing.T) {
 	w, first, waits := newNetwork(t)
 	c := openChrome(t, w.link(""))
 	t.Run("pages", func(t *testing.T) { c.t = t; seePages(c, w, first, waits) })
+	t.Run("focus", func(t *testing.T) { c.t = t; keepFocus(c, w) })
 	t.Run("keyboard", func(t *testing.T) { c.t = t; useKeyboard(c, w) })
 	t.Run("acts", func(t *testing.T) { c.t = t; act(c, w, waits) })
 	c.t = t
@@ -346,6 +347,29 @@ func act(c *chrome, w *world, waits id.Message) {
 	c.fill("form[action=leave]")
 	c.says("You have left the console")
 	c.check("left")
+}
+
+// keepFocus sets the focus into the live part of a page. The part stays until the focus leaves it.
+func keepFocus(c *chrome, w *world) {
+	c.open("flow")
+	c.says("CA-RC")
+	eval[*int](c, `document.querySelector("[data-live] tbody a").focus()`)
+	w.Hub.Admin(hub.ControlHold, hub.HoldRequest{Site: "PA-LAB"}, nil)
+	_, lines := enter(c.t, w.link("")).follow("flow")
+	for ticks := 0; ticks < 3 && lines.Scan(); { // another stream: this one ticks meanwhile
+		if lines.Text() == "" {
+			ticks++
+		}
+	}
+	if !eval[bool](c, `document.activeElement.matches("[data-live] tbody a")`) {
+		c.t.Error("the focus was lost")
+	}
+	if strings.Contains(eval[string](c, "document.body.innerText"), "PA-LAB is on hold.") {
+		c.t.Error("the page was replaced under the focus")
+	}
+	eval[*int](c, "document.activeElement.blur()")
+	c.says("PA-LAB is on hold.")
+	w.Hub.Admin(hub.ControlUnhold, hub.HoldRequest{Site: "PA-LAB"}, nil)
 }
 
 // useKeyboard opens, fills and sends a form by the keyboard alone, and without script.
