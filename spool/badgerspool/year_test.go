@@ -1,7 +1,6 @@
 package badgerspool
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -171,23 +170,15 @@ func (y *year) fetch(queue string) {
 	}
 }
 
-// events reads the events of a lab, and says so.
+// events reads the events of a lab, and says so as its next call does, which would wait.
 func (y *year) events(site id.Site) {
-	for {
-		ctx := y.t.Context()
-		if y.read[site] >= spool.Cursor(y.s.site(site).load().last) {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithCancel(ctx)
-			time.AfterFunc(time.Millisecond, cancel)
-		}
-		es, next, err := y.s.Events(ctx, site, y.read[site], 1<<20)
-		if err != nil {
-			y.t.Fatal(err)
-		}
-		if y.read[site] = next; len(es) == 0 {
-			return
-		}
+	st := y.s.site(site)
+	for y.read[site] < spool.Cursor(st.load().last) {
+		var err error
+		_, y.read[site], err = y.s.Events(y.t.Context(), site, y.read[site], 1<<20)
+		must(y.t, err)
 	}
+	st.acknowledge(uint64(y.read[site]))
 }
 
 // measure starts the store again, and measures the lists of an admin. A day had a cost before.
