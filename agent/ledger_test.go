@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,16 +88,61 @@ func TestALostLedgerKeepsADirectAddress(t *testing.T) {
 	}
 }
 
-// A file that was left in outbox as a repeat is not sent again after the ledger is lost. The status
-// has the reason, and the file is sent once a user has renamed it.
+// restore puts an earlier copy of files in the state folder back while the site is stopped.
+func (s *site) restore(from, pattern string) {
+	s.w.t.Helper()
+	now, err := filepath.Glob(filepath.Join(s.dir, "state", pattern))
+	must(s.w.t, err)
+	for _, f := range now {
+		must(s.w.t, os.Remove(f))
+	}
+	before, err := filepath.Glob(filepath.Join(from, pattern))
+	must(s.w.t, err)
+	for _, f := range before {
+		content, err := os.ReadFile(f)
+		must(s.w.t, errors.Join(err, os.WriteFile(filepath.Join(s.dir, "state",
+			filepath.Base(f)), content, 0o600)))
+	}
+}
+
+// A file that was left in outbox as a repeat is not sent again after the ledger is lost. An older
+// copy of the ledger changes nothing. The status has the reason, and the file is sent once a user
+// has renamed it.
 func TestALostLedgerSendsNoRepeat(t *testing.T) {
 	t.Parallel()
+	for name, lose := range map[string]func(lab *site, copied string){
+		"lost": func(lab *site, _ string) { lab.restore(lab.dir, "ledger.db*") },
+		"older": func(lab *site, copied string) { // its files have left delivered
+			lab.restore(copied, "ledger.db*")
+			must(t, os.RemoveAll(filepath.Join(lab.dir, "delivered")))
+		},
+		"older with its other memories": func(lab *site, copied string) {
+			lab.restore(copied, "[lnt]*.[dj]*") // ledger.db*, numbers.json and trust.json
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sendsNoRepeat(t, lose)
+		})
+	}
+}
+
+func sendsNoRepeat(t *testing.T, lose func(lab *site, copied string)) {
 	_, lab, centre := labAndCentre(t)
 	lab.stop()
 	lab.set("repeat", `"leave"`)
 	lab.start()
-	lab.drop("a.csv", []byte("content"))
+	lab.drop("known.csv", []byte("known"))
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	lab.stop()
+	copied := t.TempDir()
+	for _, f := range []string{"ledger.db", "numbers.json", "trust.json"} {
+		content, err := os.ReadFile(filepath.Join(lab.dir, "state", f))
+		must(t, errors.Join(err, os.WriteFile(filepath.Join(copied, f), content, 0o600)))
+	}
+	lab.start()
+	lab.drop("a.csv", []byte("content"))
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 2 })
 	lab.drop("a.csv", []byte("content"))
 	says := func(code string) func() bool {
 		return func() bool {
@@ -105,7 +151,8 @@ func TestALostLedgerSendsNoRepeat(t *testing.T) {
 	}
 	eventually(t, "the repeat is left", says("left-repeat"))
 	lab.stop()
-	lab.loseLedger()
+	lose(lab, copied)
+	lab.start()
 	eventually(t, "the status tells the loss", says("left-after-loss"))
 	eventually(t, "STATUS.txt says that the file is safe", func() bool {
 		return strings.Contains(lab.statusFile(), "nothing is sent from there now") &&
@@ -113,7 +160,11 @@ func TestALostLedgerSendsNoRepeat(t *testing.T) {
 	})
 	lab.drop("b.csv", []byte("another"))
 	centre.expect("FL-LAB", "b.csv", []byte("another"))
-	if got := centre.inInbox(); len(got) != 2 {
+	lab.stop()
+	lab.drop("fresh.csv", []byte("fresh")) // of after the loss, though of before the next start
+	lab.start()
+	centre.expect("FL-LAB", "fresh.csv", []byte("fresh"))
+	if got := centre.inInbox(); len(got) != 4 {
 		t.Errorf("in the inbox: %v", got)
 	}
 	must(t, os.Rename(filepath.Join(lab.dir, "outbox", "a.csv"),

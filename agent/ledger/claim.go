@@ -33,7 +33,7 @@ func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 		}
 		m.Number = max(c.First, highest+1)
 		m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number)
-		tx.numbers.use(m.Kind, m.Day, m.Number)
+		tx.numbers.assign(m.Kind, m.Day, m.Number)
 		c.Identify(m)
 	}
 	share(list, c.Together)
@@ -88,7 +88,7 @@ func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 	if forgotten, err := tx.IsForgotten(m.Kind, m.Day, m.Number); err != nil || forgotten {
 		return false, cmp.Or(err, ErrForgotten)
 	}
-	tx.numbers.use(m.Kind, m.Day, m.Number)
+	tx.numbers.assign(m.Kind, m.Day, m.Number)
 	list := []Outgoing{*m}
 	err := tx.insert(list)
 	*m = list[0]

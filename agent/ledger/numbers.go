@@ -30,16 +30,23 @@ type numbers struct {
 	asked   map[string]bool  // read from the ledger already
 	changed bool
 	missing bool // there was no valid file
+	// the highest numbers with rows of the current update, and of the current commit
+	assigned, written map[string]int64
 }
 
 // anyKind stands for all kinds of a day in the file. No number of that day and before goes below
 // its number.
 const anyKind = "*"
 
+// confirmed begins the kinds under which the file has the highest number of a commit that is
+// complete. No crash leaves such a number without a row.
+const confirmed = "="
+
 // openNumbers reads the file beside the ledger. Without a valid file it begins empty.
 func openNumbers(ledger string) *numbers {
 	n := &numbers{path: filepath.Join(filepath.Dir(ledger), numbersFile),
-		highest: map[string]int64{}, asked: map[string]bool{}}
+		highest: map[string]int64{}, asked: map[string]bool{},
+		assigned: map[string]int64{}, written: map[string]int64{}}
 	text, err := os.ReadFile(n.path)
 	if err != nil || json.Unmarshal(text, &n.highest) != nil || n.highest == nil {
 		n.highest, n.missing = map[string]int64{}, true // the ledger is the first memory
@@ -87,22 +94,51 @@ func (tx *Tx) CanBeOurs(m Outgoing) bool {
 func (tx *Tx) IsOlder(site id.Site) (bool, error) {
 	newest := ""
 	for key := range tx.numbers.highest {
-		if !strings.HasSuffix(key, " "+anyKind) {
+		if _, kind, _ := strings.Cut(key, " "); kind != anyKind &&
+			!strings.HasPrefix(kind, confirmed) {
 			newest = max(newest, key)
 		}
 	}
 	day, kind, _ := strings.Cut(newest, " ")
-	at, err := time.Parse("20060102", day)
-	if err != nil {
+	if newest == "" {
 		return false, nil // no number was ever used
 	}
-	number := tx.numbers.highest[newest]
-	_, err = tx.Message(string(id.FormatMessage(site, kind, at, number)))
+	return tx.IsUnknown(site, Outgoing{Kind: kind, Day: day, Number: tx.numbers.highest[newest]})
+}
+
+// IsUnknown reports whether a message, given by kind, day and number, never had a row.
+func (tx *Tx) IsUnknown(site id.Site, m Outgoing) (bool, error) {
+	day, err := time.Parse("20060102", m.Day)
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.Message(string(id.FormatMessage(site, m.Kind, day, m.Number)))
 	if errors.Is(err, ErrNotFound) {
-		forgotten, err := tx.IsForgotten(kind, day, number)
+		forgotten, err := tx.IsForgotten(m.Kind, m.Day, m.Number)
 		return !forgotten, err
 	}
 	return false, err
+}
+
+// MissesCommits reports whether rows are missing that were committed: the ledger is an older copy.
+// It then takes the present rows for complete, so that the next start is not told again.
+func (tx *Tx) MissesCommits(site id.Site) (misses bool, err error) {
+	for key, number := range tx.numbers.highest {
+		day, kind, _ := strings.Cut(key, " ")
+		kind, isConfirmed := strings.CutPrefix(kind, confirmed)
+		if !isConfirmed {
+			continue
+		}
+		unknown, err := tx.IsUnknown(site, Outgoing{Kind: kind, Day: day, Number: number})
+		if err != nil {
+			return false, err
+		}
+		if unknown {
+			misses, tx.numbers.changed = true, true
+			delete(tx.numbers.highest, key)
+		}
+	}
+	return misses, nil
 }
 
 func numberKey(kind, day string) string { return day + " " + kind }
@@ -113,6 +149,30 @@ func (n *numbers) use(kind, day string, number int64) {
 	if number > n.highest[key] {
 		n.highest[key], n.changed = number, true
 	}
+}
+
+// assign records that a number is in use by a row of the current update.
+func (n *numbers) assign(kind, day string, number int64) {
+	n.use(kind, day, number)
+	key := numberKey(confirmed+kind, day)
+	n.assigned[key] = max(n.assigned[key], number)
+}
+
+// endUpdate ends an update of the current commit. Rows of a failed one are rolled back.
+func (n *numbers) endUpdate(err error) {
+	if err == nil {
+		maps.Copy(n.written, n.assigned)
+	}
+	clear(n.assigned)
+}
+
+// confirm records the numbers of a commit that is complete.
+func (n *numbers) confirm() {
+	for key, number := range n.written {
+		n.highest[key], n.changed = max(n.highest[key], number), true
+	}
+	clear(n.written)
+	n.save()
 }
 
 // save writes changed numbers. A failure loses only this second memory; the next commit retries.

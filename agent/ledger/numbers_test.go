@@ -69,7 +69,7 @@ func TestNumbersOfOldDaysAreForgotten(t *testing.T) {
 	}
 	l.Close()
 	n := openNumbers(filepath.Join(dir, "ledger.db"))
-	if len(n.highest) != maxDays || n.highest[numberKey("DAT", "20251008")] != 0 ||
+	if len(n.highest) != 2*maxDays || n.highest[numberKey("DAT", "20251008")] != 0 ||
 		n.highest[numberKey("DAT", day.AddDate(0, 0, maxDays+9).Format("20060102"))] != 1 {
 		t.Errorf("kept: %v", n.highest)
 	}

@@ -29,6 +29,9 @@ func (t *box) adopt(ctx context.Context) error {
 		return nil // the sweep reports it
 	}
 	defer h.Close()
+	if err := t.findDelivered(ctx, h); err != nil {
+		return err
+	}
 	dir, err := h.Dir(tray.SendingPart)
 	if err != nil {
 		return nil
@@ -238,72 +241,6 @@ func (t *box) addressIn(dir string) (string, error) {
 		return "", tray.ErrStrange
 	}
 	return t.addressOf(dir)
-}
-
-const (
-	// olderKey is the setting for Outbox.older.
-	olderKey = "older"
-	// lostKey is the setting for Outbox.lost; "0": the ledger is the first one.
-	lostKey = "lost-at"
-)
-
-// findOlder finds the rows of an older copy of the ledger. A new ledger may have the place of a
-// lost one.
-func (o *Outbox) findOlder(ctx context.Context) error {
-	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		value, err := tx.Setting(olderKey)
-		if err != nil {
-			return err
-		}
-		o.older, _ = strconv.ParseInt(value, 10, 64) //nolint:errcheck // unset: there are none
-		if o.isOlder, err = tx.IsOlder(o.site); err != nil {
-			return err
-		}
-		latest, err := tx.Latest(1)
-		if err == nil {
-			err = o.findLoss(tx, len(latest))
-		}
-		if err != nil || !o.isOlder || len(latest) == 0 || latest[0].Seq <= o.older {
-			return err
-		}
-		o.older = latest[0].Seq
-		return tx.Set(olderKey, strconv.FormatInt(o.older, 10))
-	})
-}
-
-// findLoss reads or sets the time at which the ledger began in the place of a lost one. A crash at
-// the first claim ever leaves an empty ledger too, which has the setting.
-func (o *Outbox) findLoss(tx *ledger.Tx, rows int) error {
-	value, err := tx.Setting(lostKey)
-	if err != nil {
-		return err
-	}
-	if value == "" {
-		if value = "0"; o.isOlder && rows == 0 {
-			value = strconv.FormatInt(time.Now().UnixMilli(), 10)
-		}
-		err = tx.Set(lostKey, value)
-	}
-	if at, _ := strconv.ParseInt(value, 10, 64); at > 0 { //nolint:errcheck // of ours
-		o.lost = time.UnixMilli(at)
-	}
-	return err
-}
-
-// endedBefore returns the final state of a message that another copy of the ledger has ended, or
-// none. The message lies in the folder of that state. It looks only for rows that a lost or older
-// ledger may have: other accounts can put any file into these folders.
-func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
-	if m.Reason.Code != reason.LedgerLost && m.Seq > h.t.o.older {
-		return ""
-	}
-	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
-		m.State = state
-		if h.Exists(placeAt(m) + "/" + m.Name) {
-			return state
-		}
-	}
-	return ""
 }
 
 // reasonToKeep returns the part of a claim's reason that still applies once the message is queued.

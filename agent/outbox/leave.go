@@ -111,6 +111,9 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 		case !one.why.IsZero():
 			return nil, one.why
 		}
+		if why := f.t.whyUnsure(h, *ready); !why.IsZero() {
+			return nil, why
+		}
 		f.left.forget(rel)
 		return ready, reason.Reason{}
 	}
@@ -182,16 +185,17 @@ func (f *finder) isUnderWay(ctx context.Context, file found, seq int64) bool {
 }
 
 // whyUnsure returns the reason not to take a file that is older than the ledger; none: it is taken.
-// It may have been sent before the ledger was lost.
+// It may have been sent before the ledger was lost, or after its older copy was made.
 func (t *box) whyUnsure(h *handles, file found) reason.Reason {
-	if t.o.lost.IsZero() {
+	lost := t.o.lostAt()
+	if lost.IsZero() {
 		return reason.Reason{}
 	}
 	info, err := h.Lstat(tray.OutboxPart + "/" + file.rel())
-	if err != nil || !info.Changed.Before(t.o.lost) {
+	if err != nil || !info.Changed.Before(lost) {
 		return reason.Reason{}
 	}
-	return reason.New("left-after-loss", "time", t.o.lost)
+	return reason.New("left-after-loss", "time", lost)
 }
 
 // deliveredBefore returns the message that a file may repeat. It has the same name, size and

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -76,9 +77,10 @@ type Outbox struct {
 	secret []byte     // from which claims get their identity
 	state  beneath.ID // of the state folder, from which nothing is sent
 	// rows up to this one are of an older copy of the ledger: see endedBefore
-	older    int64
-	isOlder  bool      // the ledger was lost or is an older copy, as found at the start
-	lost     time.Time // when the ledger began in the place of a lost one; zero: it did not
+	older   int64
+	isOlder bool // the ledger was lost or is an older copy, as found at the start
+	// the time of the ledger's loss, or of its older copy, in milliseconds since 1970; 0: neither
+	lost     atomic.Int64
 	hubIsNew chan struct{}
 	waits    chan struct{} // a message may have begun to wait at the hub
 	pulse    pulse
