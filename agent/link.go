@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"slices"
 	"time"
@@ -228,15 +229,7 @@ func (a *Agent) connected(hello api.Hello, audit reason.Reason) {
 		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From,
 			"since", hello.Copy.Since)
 	}
-	if !slices.Equal(hello.BlockedBy, before.BlockedBy) {
-		a.log.Warn("sites block this one", "sites", hello.BlockedBy)
-	}
-	if !slices.Equal(hello.Withheld, before.Withheld) {
-		a.log.Warn("sites take nothing from this one for now", "sites", hello.Withheld)
-	}
-	if !slices.Equal(hello.Uncompared, before.Uncompared) {
-		a.log.Warn("files of sites that were not compared wait", "sites", hello.Uncompared)
-	}
+	logRefusals(a.log, before, hello)
 	if hello.Hold != nil && before.Hold == nil {
 		a.log.Warn("the hub's admin holds this site", "since", hello.Hold.Since, "because",
 			hello.Hold.Because)
@@ -391,4 +384,44 @@ func (a *Agent) renew(ctx context.Context) error {
 	a.hub.CloseIdle()
 	a.log.Info("certificate renewed", "expires", a.identity.NotAfter())
 	return nil
+}
+
+// logRefusals logs the sites that take nothing from this one, and those from which it takes
+// nothing.
+func logRefusals(log *slog.Logger, before Link, hello api.Hello) {
+	logSites(log, "sites block this one", before.BlockedBy, hello.BlockedBy)
+	for _, why := range []string{api.WithheldUncompared, api.WithheldToday} {
+		logSites(log.With("why", why), "sites take nothing from this one for now",
+			withheldFor(before.Withheld, why), withheldFor(hello.Withheld, why))
+	}
+	logSites(log, "files of sites that were not compared wait",
+		sendersOf(before.Uncompared), sendersOf(hello.Uncompared))
+}
+
+// logSites logs a trouble of sites when the list changes, and its end.
+func logSites(log *slog.Logger, trouble string, before, now []id.Site) {
+	switch {
+	case slices.Equal(before, now):
+	case len(now) == 0:
+		log.Info("ended: "+trouble, "sites", before)
+	default:
+		log.Warn(trouble, "sites", now)
+	}
+}
+
+func sendersOf(list []api.Sender) (sites []id.Site) {
+	for _, s := range list {
+		sites = append(sites, s.Site)
+	}
+	return sites
+}
+
+// withheldFor lists the sites that take nothing for a reason.
+func withheldFor(list []api.Withheld, why string) (sites []id.Site) {
+	for _, w := range list {
+		if w.Why == why {
+			sites = append(sites, w.Site)
+		}
+	}
+	return sites
 }

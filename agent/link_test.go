@@ -10,6 +10,7 @@ import (
 
 	"sealpost/agent/stranger"
 	"sealpost/hub/api"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
 
@@ -81,5 +82,40 @@ func TestAnswersDoNotHideARefusal(t *testing.T) {
 	a.heard(nil)
 	if !a.link.Connected || len(a.changed) != 1 {
 		t.Errorf("afterwards: %t, %d", a.link.Connected, len(a.changed))
+	}
+}
+
+// The log names the sites that refuse something as plain attributes, and the end of each trouble.
+func TestRefusalsInTheLog(t *testing.T) {
+	var text strings.Builder
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	first := api.Hello{BlockedBy: []id.Site{"CA-RC"},
+		Withheld: []api.Withheld{{Site: "SF-RC", Why: api.WithheldToday},
+			{Site: "CA-RC", Why: api.WithheldUncompared}},
+		Uncompared: []api.Sender{{Site: "FL-LAB", Fingerprint: "f"}}}
+	logRefusals(log, Link{}, first)
+	for _, want := range []string{`level=WARN msg="sites block this one" sites=[CA-RC]`,
+		`now" why=enough-today sites=[SF-RC]`, `now" why=not-compared sites=[CA-RC]`,
+		`msg="files of sites that were not compared wait" sites=[FL-LAB]`} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%s is not in the log:\n%s", want, text.String())
+		}
+	}
+	began := Link{BlockedBy: first.BlockedBy, Withheld: first.Withheld,
+		Uncompared: first.Uncompared}
+	before := text.Len()
+	logRefusals(log, began, first)
+	if text.Len() > before {
+		t.Errorf("said twice:\n%s", text.String()[before:])
+	}
+	logRefusals(log, began, api.Hello{})
+	ended := text.String()[before:]
+	if strings.Count(ended, `level=INFO msg="ended: `) != 4 || strings.Contains(ended, "WARN") {
+		t.Errorf("at the end:\n%s", ended)
+	}
+	for _, syntax := range []string{"[{", "map[", "&{", "%!", "sites=[]"} {
+		if strings.Contains(text.String(), syntax) {
+			t.Errorf("%s is in the log:\n%s", syntax, text.String())
+		}
 	}
 }
