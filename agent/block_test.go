@@ -67,6 +67,10 @@ func TestACentreTakesFromComparedSenders(t *testing.T) {
 	lab.drop("data", []byte("1"))
 	eventually(t, "the hub has it",
 		func() bool { return lab.status().Outbox.Counts["published"] > 0 })
+	eventually(t, "the centre says it, too", func() bool {
+		return slices.Equal(centre.status().Inbox.Limited.Senders, []id.Site{"FL-LAB"}) &&
+			strings.Contains(centre.statusFile(), "FL-LAB has used the limit of today (10.0 KiB")
+	})
 	other.drop("other", []byte("2"))
 	centre.expect("PA-LAB", "other", []byte("2"))
 	own := lab.status()
@@ -125,6 +129,9 @@ func TestBytesOfADay(t *testing.T) {
 	leap.Store(int64(24 * time.Hour))
 	must(t, centre.call(agent.PathRetry, agent.Nothing{}, nil))
 	centre.expect("FL-LAB", "small", []byte("1"))
+	if got := centre.status().Inbox.Limited; !got.IsZero() {
+		t.Errorf("on the next day: %+v", got)
+	}
 }
 
 // Two sites distrust the keys of each other. Nothing goes either way, also after a restart, and the

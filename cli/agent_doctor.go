@@ -115,6 +115,11 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 	if s.Inbox != nil && !s.Inbox.Away.IsZero() {
 		say(doctor.Fail, reason.New("check-inbox"), s.Inbox.Away, reason.NoInbox.Words().Next)
 	}
+	if s.Inbox != nil {
+		for _, why := range s.Inbox.Limited.Reasons() {
+			say(doctor.Warn, reason.New("check-inbox"), why, reason.EnoughToday.Words().Next)
+		}
+	}
 	if s.Outbox != nil {
 		sayOutbox(s, say)
 	}

@@ -137,6 +137,11 @@ func printTrouble(p *printer, s agent.Status) error {
 		if !b.Full.IsZero() {
 			p.matter(reason.NoRoom, "", b.Full)
 		}
+		var limited []thing
+		for _, why := range b.Limited.Reasons() {
+			limited = append(limited, thing{"", why})
+		}
+		p.matters(reason.EnoughToday, limited)
 		var released []thing
 		handedBack := b.HandedBack()
 		for _, e := range slices.Sorted(maps.Keys(handedBack)) {

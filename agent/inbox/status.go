@@ -20,12 +20,33 @@ type Status struct {
 	Full reason.Reason `json:"full,omitzero"`
 	// reason for which the inbox is unusable
 	Away reason.Reason `json:"away,omitzero"`
+	// the senders that have reached accept_per_day, and the end of the day
+	Limited Limited `json:"limited,omitzero"`
 	// reasons of released and stuck envelopes
 	Released map[id.Envelope]reason.Reason `json:"released"`
 	// newest first; the detail never leaves this site
 	Refused []Refused `json:"refused"`
 	// the latest messages, newest first
 	Latest []Message `json:"latest"`
+}
+
+// Limited has the senders from which nothing more is taken on this day.
+type Limited struct {
+	Senders []id.Site `json:"senders"`
+	Bytes   int64     `json:"bytes"` // the limit
+	Until   time.Time `json:"until"`
+}
+
+// IsZero reports whether there is no such sender.
+func (l Limited) IsZero() bool { return len(l.Senders) == 0 }
+
+// Reasons returns a reason for each sender.
+func (l Limited) Reasons() (list []reason.Reason) {
+	for _, s := range l.Senders {
+		list = append(list, reason.New("sender-had-enough", "site", s,
+			"limit", reason.Size(l.Bytes), "until", l.Until))
+	}
+	return list
 }
 
 // HandedBack returns the released envelopes with their reasons. It leaves out those of the whole
@@ -80,6 +101,10 @@ func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	b.mu.Lock()
 	s.Opening, s.Full, s.Away = len(b.held), b.fullReason, b.unusableReason
 	maps.Copy(s.Released, b.reasons)
+	if b.cfg.PerDay > 0 {
+		senders := limited(b.today.of(b.cfg.Now()), b.cfg.PerDay)
+		s.Limited = Limited{senders, b.cfg.PerDay, b.today.day.Add(24 * time.Hour)}
+	}
 	for e, p := range b.progress {
 		now := p.State(time.Now())
 		d := Download{Envelope: e, Sender: p.delivery.Sender, Done: now.Done, Size: now.Size,

@@ -448,6 +448,9 @@ func inboxDisk(l *lines, b *inbox.Status) {
 
 func receiving(l *lines, b *inbox.Status) {
 	inboxDisk(l, b)
+	for _, why := range b.Limited.Reasons() {
+		l.tell(reason.EnoughToday, "", why)
+	}
 	handedBack := b.HandedBack()
 	envelopes := slices.Sorted(maps.Keys(handedBack))
 	for _, e := range envelopes[:min(most, len(envelopes))] {

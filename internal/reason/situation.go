@@ -33,6 +33,7 @@ const (
 	NotTrusted   Situation = "not-trusted"   // a site's identity differs from its pin
 	HandedBack   Situation = "handed-back"   // an envelope cannot be opened for now
 	NoRoom       Situation = "no-room"       // the inbox's disk is full
+	EnoughToday  Situation = "enough-today"  // a sender has reached the limit of the day
 	StateFull    Situation = "state-full"    // the disk of the state folder is full
 	NoInbox      Situation = "no-inbox"      // the inbox cannot be used, mostly as its disk is away
 	Refused      Situation = "refused"       // an envelope was refused for ever
@@ -47,8 +48,8 @@ func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
 		NotTaken, LeftAlone, Repeated, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched,
 		WrongClock, RoleDiffers, OnHold, Unwelcome, Uncompared, TwoCopies, OwnDiffers, PastChanged,
-		NoRoster, Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox, Refused, Away,
-		Failed, TakenOver, Stopped}
+		NoRoster, Expiring, NotTrusted, HandedBack, NoRoom, EnoughToday, StateFull, NoInbox,
+		Refused, Away, Failed, TakenOver, Stopped}
 }
 
 // InOutbox lists the situations of entries that are left alone, those that need a user first.
