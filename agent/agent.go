@@ -176,6 +176,7 @@ func (a *Agent) open(version string) (err error) {
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
 		Session: a.session, Role: a.cfg.Role, Heard: a.heard,
 		Backlog: a.asksBacklog,
+		Up:      newLine(a.cfg.RateUp), Down: newLine(a.cfg.RateDown),
 		Audit:   func() (newest, receipt uint64) { return a.seen.Block, a.seen.Receipt.Block },
 		Settled: a.settled.take}, a.now)
 	if a.seen, err = loadWitness(context.Background(), a.ledger); err != nil {
@@ -222,7 +223,7 @@ func trays(cfg config.Agent) (list []outbox.Tray) {
 			Markers:   t.Markers, ShareSettle: time.Duration(t.ShareSettle), Disk: t.Disk,
 			RepeatWindow:  time.Duration(t.RepeatWindow),
 			LeavesRepeats: t.Repeat == config.RepeatLeave,
-			KeepDelivered: time.Duration(t.KeepDelivered),
+			KeepDelivered: time.Duration(t.KeepDelivered), Line: newLine(t.RateUp),
 		})
 	}
 	return list

@@ -65,6 +65,7 @@ type Status struct {
 	Blocked []id.Site `json:"blocked,omitempty"`
 	// keys for which this site seals nothing and from which it takes nothing, whoever shows them
 	Distrusted []DistrustedKey `json:"distrusted,omitempty"`
+	Limits     []Limit         `json:"limits,omitempty"` // of the line, that hold now
 	// the key of another one that the hub shows for this site
 	OwnDiffers reason.Reason `json:"own_differs,omitzero"`
 	// the change of the recipient key that is not complete; none: the site has one key
@@ -182,7 +183,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(),
 		Words: spoken.Words(a.identity.Key()), Network: a.network,
 		Expires: a.identity.NotAfter(), Roster: a.rosterState(), Distrusted: a.trust.Distrusted(),
-		OwnDiffers: a.ownDiffers()}
+		OwnDiffers: a.ownDiffers(), Limits: a.limits(time.Now())}
 	rotation, err := a.rotationState()
 	if err != nil {
 		return s, err

@@ -262,6 +262,9 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	}
 	out.Audit, out.Roster, out.Own = s.Link.Audit, s.Roster.Stops, s.OwnDiffers
 	out.BlockedBy = s.Unwelcome()
+	for _, limit := range s.Limits {
+		out.Limits = append(out.Limits, limit.Reason())
+	}
 	for _, sender := range s.Link.Uncompared {
 		out.Uncompared = append(out.Uncompared, NotCompared(sender))
 	}

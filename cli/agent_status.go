@@ -112,6 +112,9 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	if s.Rotation != nil {
 		p.labelled(p.in(reason.New("label-rotation")), s.Rotation.Reason())
 	}
+	for _, limit := range s.Limits {
+		p.labelled(p.in(reason.New("label-line")), limit.Reason())
+	}
 	p.labelled(p.in(reason.New("label-roster")), rosterStands(s.Roster))
 	if err := printRosterTrouble(p, s.Roster); err != nil {
 		return err

@@ -99,6 +99,15 @@ type Agent struct {
 	// former key meanwhile, if its 14 days are longer than this; otherwise they wait. The new key
 	// of a site that was compared, or is on the roster, is used at once. Default "24h".
 	RekeyHold Duration `toml:"rekey_hold"`
+	// How many bytes this site sends in a second: a number with a unit and "/s", 64KiB/s at least,
+	// or a timetable of periods that are separated by commas. Each has days (Mon-Fri, Sun), hours
+	// (07:00-19:00, or 22:00-06:00 to the next morning) and a limit or "unlimited"; without days
+	// or hours it applies to all. The first that fits the local time decides; if none does there
+	// is no limit. Small files and receipts pass first. An example is
+	// "Mon-Fri 07:00-19:00 5MiB/s, 20MiB/s". Default "", no limit.
+	RateUp Rate `toml:"rate_up"`
+	// How many bytes this site fetches in a second, likewise. Default "", no limit.
+	RateDown Rate `toml:"rate_down"`
 	// To which sites a folder @SITE in an outbox can lead: "approved" are the sites that an admin
 	// has approved for any route, or for that address; with "any" it leads to each site of the
 	// network. Default "approved".

@@ -69,6 +69,10 @@ type Tray struct {
 	// How long a message waits in sending before it is sealed, so that "sealpost agent recall" can
 	// take it back. Default "0s".
 	Hold Duration `toml:"hold"`
+	// How many bytes of this tray are sent in a second, with a timetable like the site's rate_up,
+	// whose limit holds as well. Messages of a tray with a limit hold up no other tray. Default "",
+	// no limit of its own.
+	RateUp Rate `toml:"rate_up"`
 	// The number of the first message of each kind and day. Trays of one kind count together.
 	// Default 1.
 	FirstNumber int64 `toml:"first_number"`

@@ -205,7 +205,7 @@ func (d *desk) hasRoom() bool {
 // enqueue queues an arrival for a sealer, unless older messages wait in the ledger.
 func (d *desk) enqueue(list []ledger.Outgoing) bool {
 	l := d.lanes[0]
-	if !d.connected || l.more {
+	if !d.connected || l.more || d.o.isLimited(list[0].Tray) && !d.hasPlace(l, list[0].Tray) {
 		return false
 	}
 	now := time.Now()
@@ -222,7 +222,7 @@ func (d *desk) dispatch(ctx context.Context) error {
 		return nil
 	}
 	for _, l := range d.lanes {
-		for l.free > 0 {
+		for d.hasAnyPlace(l) {
 			j, err := d.next(ctx, l)
 			if err != nil {
 				return err
@@ -262,7 +262,7 @@ func (d *desk) isLeftover(e id.Envelope) bool {
 
 // start has a worker seal and publish a job.
 func (d *desk) start(ctx context.Context, l *lane, j job) {
-	l.free--
+	d.takePlace(l, j.messages[0].Tray)
 	ofJob, stop := context.WithCancelCause(ctx)
 	r := &running{lane: l, messages: j.messages, stop: stop}
 	d.jobs[j.envelope] = r
@@ -288,7 +288,7 @@ func (d *desk) sent(e id.Envelope, r *running, next retry, err error) error {
 	d.free(r.messages)
 	l := r.lane
 	if !r.isReplaced {
-		l.free++
+		d.givePlace(l, r.messages[0].Tray)
 	}
 	for _, list := range next.batches {
 		d.hold(list, byLane)
@@ -305,7 +305,7 @@ func (d *desk) replaceWorkers(silent string) {
 	for _, r := range d.jobs {
 		if !r.isReplaced && r.messages[0].Tray == silent {
 			r.isReplaced = true
-			r.lane.free++
+			d.givePlace(r.lane, silent)
 		}
 	}
 }

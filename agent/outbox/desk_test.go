@@ -3,11 +3,13 @@ package outbox
 import (
 	"context"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/line"
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
 )
@@ -236,4 +238,36 @@ func TestRetryEndsThePauseOfAPublish(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// A tray with a limit has a sealer of its own, and no other: its messages may wait for long.
+func TestALimitedTrayHoldsUpNoOther(t *testing.T) {
+	limit := line.New(func(time.Time) int64 { return 64 << 10 })
+	o := &Outbox{trays: []*box{{Tray: Tray{Name: "slow", Line: limit}}, {Tray: Tray{Name: "fast"}}}}
+	d := newDesk(o)
+	l := d.lanes[0]
+	want := func(label string, names ...string) {
+		t.Helper()
+		if got := d.withPlace(l); !slices.Equal(got, names) || d.hasAnyPlace(l) != (len(got) > 0) {
+			t.Errorf("%s: there is a sealer for %v, want %v", label, got, names)
+		}
+	}
+	want("at first", "slow", "fast")
+	d.takePlace(l, "slow")
+	want("the limited tray has its own", "fast")
+	if l.free != smallSealers {
+		t.Errorf("%d sealers are left to the others", l.free)
+	}
+	for range smallSealers {
+		d.takePlace(l, "fast")
+	}
+	want("all are at work")
+	l.more = false
+	d.givePlace(l, "slow")
+	want("its own is free again", "slow")
+	if !l.more {
+		t.Error("its messages in the ledger are not looked for")
+	}
+	d.givePlace(l, "fast")
+	want("one more is free", "slow", "fast")
 }

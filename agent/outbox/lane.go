@@ -25,7 +25,8 @@ const (
 // belongs to the desk.
 type lane struct {
 	small     bool
-	free      int                 // free sealers
+	free      int                 // free sealers for trays without a limit
+	limited   map[string]bool     // trays with a limit, each with a sealer of its own at work
 	retries   [][]ledger.Outgoing // jobs that have failed; they come first
 	leftovers []*sealed           // begun by a former process
 	queue     []batch             // just claimed; oldest first
@@ -56,18 +57,69 @@ type job struct {
 const passedFor = time.Second
 
 func newLane(small bool, workers int) *lane {
-	return &lane{small: small, free: workers, more: true, passed: map[string]int64{}}
+	return &lane{small: small, free: workers, more: true, passed: map[string]int64{},
+		limited: map[string]bool{}}
+}
+
+// hasPlace reports whether a sealer is free for a tray. One with a limit has one of its own, so
+// that no other waits for it.
+func (d *desk) hasPlace(l *lane, tray string) bool {
+	if d.o.isLimited(tray) {
+		return !l.limited[tray]
+	}
+	return l.free > 0
+}
+
+// hasAnyPlace reports whether a sealer is free for any tray.
+func (d *desk) hasAnyPlace(l *lane) bool {
+	return l.free > 0 || slices.ContainsFunc(d.o.trays, func(t *box) bool {
+		return t.Line != nil && !l.limited[t.Name]
+	})
+}
+
+// withPlace lists the trays for which a sealer is free.
+func (d *desk) withPlace(l *lane) []string {
+	return slices.DeleteFunc(d.o.trayNames(), func(name string) bool {
+		return !d.hasPlace(l, name)
+	})
+}
+
+// takePlace gives a sealer to a tray.
+func (d *desk) takePlace(l *lane, tray string) {
+	if d.o.isLimited(tray) {
+		l.limited[tray] = true
+		return
+	}
+	l.free--
+}
+
+// givePlace takes it back.
+func (d *desk) givePlace(l *lane, tray string) {
+	if d.o.isLimited(tray) {
+		delete(l.limited, tray)
+	} else {
+		l.free++
+	}
+	if slices.ContainsFunc(d.o.trays, func(t *box) bool { return t.Line != nil }) {
+		d.reconsider() // the lane may have passed over messages of trays without a place
+	}
 }
 
 // next returns the oldest job that a lane can begin; nil: there is none.
 func (d *desk) next(ctx context.Context, l *lane) (*job, error) {
 	for i, s := range l.leftovers {
+		if !d.hasPlace(l, s.messages[0].Tray) {
+			continue
+		}
 		if r := d.route(ctx, s.Address); r != nil {
 			l.leftovers = slices.Delete(l.leftovers, i, i+1)
 			return &job{envelope: s.ID, decision: r, messages: s.messages, sealed: s}, nil
 		}
 	}
 	for i, list := range l.retries {
+		if !d.hasPlace(l, list[0].Tray) {
+			continue
+		}
 		switch r := d.route(ctx, list[0].Address); {
 		case r == nil:
 			continue
@@ -97,7 +149,7 @@ func (d *desk) nextQueued(ctx context.Context, l *lane) *job {
 	for i := 0; i < len(l.queue); {
 		list := l.queue[i].messages
 		r := d.route(ctx, list[0].Address)
-		if r == nil {
+		if r == nil || !d.hasPlace(l, list[0].Tray) {
 			i++
 			continue
 		}
@@ -232,7 +284,7 @@ func (d *desk) waiting(ctx context.Context, l *lane, address string) ([]ledger.O
 		return room.take(m) && l.small
 	}
 	err := d.o.view(ctx, func(tx *ledger.Tx) error {
-		return tx.Waiting(d.o.trayNames(), address, l.small, time.Now(), l.passed[address], visit)
+		return tx.Waiting(d.withPlace(l), address, l.small, time.Now(), l.passed[address], visit)
 	})
 	return list, err
 }

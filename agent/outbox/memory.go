@@ -38,14 +38,15 @@ type buffer struct {
 	isEnded bool
 }
 
-// take returns a buffer. It waits until the caller's own one is free, or a shared one.
-func (p *partMemory) take(ctx context.Context, own chan struct{}) (*buffer, error) {
+// take returns a buffer. It waits until the caller's own one is free, or one of shared. That is nil
+// for a caller that is limited and would keep it for long.
+func (p *partMemory) take(ctx context.Context, own, shared chan struct{}) (*buffer, error) {
 	b := &buffer{memory: p}
 	select {
 	case own <- struct{}{}:
 		b.token = own
-	case p.shared <- struct{}{}:
-		b.token = p.shared
+	case shared <- struct{}{}:
+		b.token = shared
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -28,6 +28,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
+	"sealpost/internal/line"
 	"sealpost/internal/reason"
 )
 
@@ -265,6 +266,17 @@ func (o *Outbox) tray(name string) *box {
 	}
 	return o.trays[i]
 }
+
+// line returns the line of the tray of a name; nil: it has no limit.
+func (o *Outbox) line(name string) *line.Line {
+	if t := o.tray(name); t != nil {
+		return t.Line
+	}
+	return nil
+}
+
+// isLimited reports whether a tray has a limit of its own.
+func (o *Outbox) isLimited(name string) bool { return o.line(name) != nil }
 
 // trayNames lists the trays of which messages are sealed.
 func (o *Outbox) trayNames() (names []string) {

@@ -194,6 +194,9 @@ func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, erro
 	if ok, err := o.trust.StillTrusted(ctx, s.Recipients); err != nil || !ok {
 		return api.Published{}, cmp.Or(err, api.ErrRoute) // it is sealed again, or waits
 	}
+	if err := o.line(s.messages[0].Tray).First(ctx, int64(len(content))); err != nil {
+		return api.Published{}, err
+	}
 	p, err := o.hub.Publish(ctx, req, content)
 	if errors.Is(err, api.ErrUnstaged) {
 		// The hub has lost parts since it listed them: the next round asks for them.

@@ -15,6 +15,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/line"
 	"sealpost/internal/progress"
 )
 
@@ -30,6 +31,7 @@ type stream struct {
 	plan *envelope.Plan
 	from *sources
 	own  chan struct{} // of partMemory
+	line *line.Line    // of the tray
 
 	// The sealing under way; nil: none.
 	stop  context.CancelFunc
@@ -58,7 +60,8 @@ type part struct {
 func (o *Outbox) newStream(s *sealed, plan *envelope.Plan, from *sources) *stream {
 	parts := int((plan.Size + api.PartSize - 1) / api.PartSize)
 	return &stream{o: o, s: s, plan: plan, from: from, own: make(chan struct{}, 1),
-		have: make([]bool, parts), sums: make([]uint32, parts), crossed: map[int]string{},
+		line: o.line(s.messages[0].Tray), have: make([]bool, parts),
+		sums: make([]uint32, parts), crossed: map[int]string{},
 		segments: []ledger.Segment{{Checkpoint: "{}"}}}
 }
 
@@ -151,7 +154,12 @@ type sealing struct {
 }
 
 func (g *sealing) Next() (_ []byte, err error) {
-	g.buffer, err = g.stream.o.memory.take(g.ctx, g.stream.own)
+	st := g.stream
+	shared := st.o.memory.shared
+	if st.line != nil {
+		shared = nil
+	}
+	g.buffer, err = st.o.memory.take(g.ctx, st.own, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -271,10 +279,7 @@ func (st *stream) sendParts(ctx context.Context, broken <-chan struct{}) error {
 		if p == nil || err != nil {
 			return err
 		}
-		body := st.s.meter.NewReader(&bufferReader{of: p.buffer})
-		err = st.o.hub.PutPart(ctx, st.s.ID, p.n, p.sum, body, int64(len(p.data)))
-		if err != nil {
-			body.TakeBack()
+		if err := st.put(ctx, p); err != nil {
 			st.mu.Lock()
 			st.pending = append(st.pending, p)
 			st.mu.Unlock()
@@ -290,6 +295,21 @@ func (st *stream) sendParts(ctx context.Context, broken <-chan struct{}) error {
 			return err
 		}
 	}
+}
+
+// put sends a part at the pace of its tray.
+func (st *stream) put(ctx context.Context, p *part) error {
+	place, err := st.line.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer place.End()
+	body := st.s.meter.NewReader(&bufferReader{of: p.buffer})
+	err = st.o.hub.PutPart(ctx, st.s.ID, p.n, p.sum, place.Reader(ctx, body), int64(len(p.data)))
+	if err != nil {
+		body.TakeBack()
+	}
+	return err
 }
 
 // take returns a part to send. It returns nil at the end, and in a broken round.

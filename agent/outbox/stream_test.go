@@ -399,16 +399,16 @@ func TestBuffersOfParts(t *testing.T) {
 	one, other := make(chan struct{}, 1), make(chan struct{}, 1)
 	var taken []*buffer
 	for range 1 + sharedBuffers {
-		b, err := p.take(t.Context(), one)
+		b, err := p.take(t.Context(), one, p.shared)
 		testkit.Must(t, err)
 		taken = append(taken, b)
 	}
 	short, stop := context.WithTimeout(t.Context(), time.Millisecond)
 	defer stop()
-	if _, err := p.take(short, one); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := p.take(short, one, p.shared); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("one more: %v", err)
 	}
-	own, err := p.take(t.Context(), other)
+	own, err := p.take(t.Context(), other, p.shared)
 	testkit.Must(t, err)
 	taken[0].data = append(taken[0].space[:0], "content"...)
 	reader := &bufferReader{of: taken[0]}

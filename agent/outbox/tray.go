@@ -15,6 +15,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/line"
 	"sealpost/internal/reason"
 )
 
@@ -42,6 +43,7 @@ type Tray struct {
 	// whether a file that was sent before stays in outbox/
 	LeavesRepeats bool
 	KeepDelivered time.Duration // how long content stays in delivered/; 0: for ever
+	Line          *line.Line    // of its own bytes to the hub; nil: it has no limit of its own
 	Disk          string        // "local" or "shared", as the admin says; empty: as the system says
 }
 

@@ -39,11 +39,12 @@ type Snapshot struct {
 	BlockedBy reason.Reason // which sites take nothing from this one
 	// why files of some senders wait at the hub for a comparison
 	Uncompared []reason.Reason
-	Copy       reason.Reason // where another agent runs with this site's keys
-	Audit      reason.Reason // how the hub's audit chain contradicts its past
-	Own        reason.Reason // the key of another one that the hub shows for this site
-	Roster     reason.Reason // why the roster lets nothing be sent or taken
-	Clock      reason.Reason // how wrong it is
+	Copy       reason.Reason   // where another agent runs with this site's keys
+	Audit      reason.Reason   // how the hub's audit chain contradicts its past
+	Own        reason.Reason   // the key of another one that the hub shows for this site
+	Roster     reason.Reason   // why the roster lets nothing be sent or taken
+	Clock      reason.Reason   // how wrong it is
+	Limits     []reason.Reason // of the line, that hold now
 	Expires    time.Time
 	Pins       []Pin
 	Outbox     *outbox.Status
@@ -220,6 +221,9 @@ func (s Snapshot) link(l *lines) {
 		l.tell(s.End, "", s.Why)
 	case s.Connected:
 		l.head(l.in(reason.New("status-connected", "hub", s.Hub, "since", s.Since)))
+		for _, limit := range s.Limits {
+			l.add(limit)
+		}
 	case s.Trouble.IsZero():
 		l.head(l.in(reason.New("status-connecting")))
 	default:

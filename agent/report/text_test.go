@@ -284,3 +284,17 @@ func TestTheContactOfTheAdmin(t *testing.T) {
 		}
 	}
 }
+
+// The limits of the line stand with the link, as long as there is one.
+func TestLimitsOfTheLine(t *testing.T) {
+	s := Snapshot{Connected: true, Hub: "DC-HQ", Limits: []reason.Reason{
+		reason.New("line-limits-up", "rate", reason.Size(5<<20), "until", nil)}}
+	const says = "\r\n  sending is limited to 5.0 MiB/s\r\n"
+	if text := s.text(tray, reason.English); !strings.Contains(text, says) {
+		t.Errorf("it says:\n%s", text)
+	}
+	s.Connected, s.Trouble = false, reason.Text("no line")
+	if text := s.text(tray, reason.English); strings.Contains(text, says) {
+		t.Errorf("without a link it says:\n%s", text)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/line"
 	"sealpost/internal/strictjson"
 	"sealpost/spool"
 )
@@ -89,14 +90,20 @@ func (c *Client) OpenUpload(ctx context.Context, in UploadRequest) (UploadState,
 }
 
 // PutPart sends one part of an upload, exactly size bytes of r, and their checksum. After nil
-// it is durable at the hub. A part of the upload with another checksum is replaced.
+// it is durable at the hub. A part of the upload with another checksum is replaced. It waits for
+// its place in the line.
 func (c *Client) PutPart(ctx context.Context, envelope id.Envelope, part int, sum uint32,
 	r io.Reader, size int64) error {
 	path := PathUploads + "/" + url.PathEscape(string(envelope)) + "/" + strconv.Itoa(part) +
 		"?" + QueryCRC32C + "=" + strconv.FormatUint(uint64(sum), 10)
-	body := func() io.Reader { return r }
-	err := c.json(ctx, request{method: http.MethodPut, path: path, body: body, size: size,
-		once: true}, nil, nil)
+	place, err := c.options.Up.Begin(ctx)
+	if err != nil {
+		return named(fmt.Sprintf("part %d", part), err)
+	}
+	defer place.End()
+	body := func() io.Reader { return place.Reader(ctx, r) }
+	err = c.json(ctx, request{method: http.MethodPut, path: path, body: body, size: size,
+		once: true, counted: true}, nil, nil)
 	return named(fmt.Sprintf("part %d", part), err)
 }
 
@@ -115,7 +122,11 @@ func (c *Client) Publish(ctx context.Context, in PublishRequest,
 	if err != nil {
 		return Published{}, fmt.Errorf("publish: %w", err)
 	}
-	r := request{method: http.MethodPost, path: PathPublish, size: int64(len(head) + len(content))}
+	r := request{method: http.MethodPost, path: PathPublish, size: int64(len(head) + len(content)),
+		counted: true}
+	if err := c.options.Up.First(ctx, r.size); err != nil {
+		return Published{}, fmt.Errorf("publish: %w", err)
+	}
 	r.body = func() io.Reader {
 		return io.MultiReader(bytes.NewReader(head), bytes.NewReader(content))
 	}
@@ -156,12 +167,18 @@ func (c *Client) Lease(ctx context.Context, in LeaseRequest) ([]Delivery, error)
 	if err := r.setJSON(in); err != nil {
 		return nil, err
 	}
+	if err := c.options.Down.First(ctx, 0); err != nil {
+		return nil, fmt.Errorf("lease: %w", err)
+	}
 	resp, err := c.send(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("lease: %w", err)
 	}
 	defer resp.Body.Close()
 	deliveries, err := readLease(resp.Body)
+	for _, d := range deliveries {
+		c.options.Down.Count(int64(len(d.Content)))
+	}
 	return deliveries, named("lease", err)
 }
 
@@ -191,18 +208,35 @@ func readLease(r io.Reader) ([]Delivery, error) {
 	return answer.Deliveries, nil
 }
 
-// Content reads a range of a delivery's ciphertext. The reader fails with io.ErrUnexpectedEOF when
-// the line is cut.
+// Content reads a range of a delivery's ciphertext, after a wait for its place in the line. The
+// reader fails with io.ErrUnexpectedEOF when the line is cut.
 func (c *Client) Content(ctx context.Context, in ContentRequest) (io.ReadCloser, error) {
 	r := request{method: http.MethodPost, path: PathContent, answer: in.Length}
 	if err := r.setJSON(in); err != nil {
 		return nil, err
 	}
-	resp, err := c.send(ctx, r)
+	place, err := c.options.Down.Begin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read content: %w", err)
 	}
-	return resp.Body, nil
+	resp, err := c.send(ctx, r)
+	if err != nil {
+		place.End()
+		return nil, fmt.Errorf("read content: %w", err)
+	}
+	return lineBody{place.Reader(ctx, resp.Body), resp.Body, place}, nil
+}
+
+// lineBody is an answer's body that keeps to the limit of the line. It must be closed once.
+type lineBody struct {
+	io.Reader
+	body  io.Closer
+	place line.Body
+}
+
+func (b lineBody) Close() error {
+	defer b.place.End()
+	return b.body.Close()
 }
 
 // Extend prolongs a lease and returns its new end.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/line"
 	"sealpost/internal/strictjson"
 )
 
@@ -50,6 +51,8 @@ type ClientOptions struct {
 	// Heard, if set, is called at the end of each request but hello, with nil for an answer or with
 	// the error. It must not block.
 	Heard func(error)
+	Up    *line.Line // of the bytes to the hub; nil: without a limit
+	Down  *line.Line // of those from it
 }
 
 // ErrAnswer reports an answer from the hub's address that is not one of this version of the hub.
@@ -104,10 +107,14 @@ type request struct {
 	once         bool             // the body can be read only once
 	wait         time.Duration    // longest wait of the hub before its answer
 	answer       int64            // most bytes of the answer
+	counted      bool             // the limit of the line has the body already
 }
 
 // send sends a request and reports its end to Heard, unless the caller ended it.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	if !r.counted {
+		c.options.Up.Count(r.size)
+	}
 	resp, err := c.sendToOne(ctx, r)
 	if c.options.Heard != nil && !strings.HasPrefix(r.path, PathHello) && ctx.Err() == nil {
 		c.options.Heard(err)
@@ -212,6 +219,9 @@ func (c *Client) json(ctx context.Context, r request, in, out any) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.ContentLength > 0 {
+		c.options.Down.Count(resp.ContentLength)
+	}
 	return decode(resp.Body, r.answer, out)
 }
 
