@@ -162,6 +162,13 @@ func (h *modelHub) forget() {
 	h.published, h.parts = map[id.Envelope]api.PublishRequest{}, map[id.Envelope]map[int]uint32{}
 }
 
+// soak makes the tests longer.
+var soak = os.Getenv("SEALPOST_SOAK") != ""
+
+// pollEvery is the time between two looks at the rows. A look costs as much as a step of the
+// outbox.
+const pollEvery = 5 * time.Millisecond
+
 // failer is a test, or one check of a property.
 type failer interface {
 	Helper()
@@ -204,7 +211,7 @@ func (m *model) lives(d death, during func(*Outbox), holds func() bool) bool {
 	during(o)
 	held := false
 	for deadline := time.Now().Add(time.Minute); !held &&
-		ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		ctx.Err() == nil; time.Sleep(pollEvery) {
 		if held = holds(); time.Now().After(deadline) {
 			m.t.Fatalf("it comes to no end: %s", m.rows())
 		}
@@ -289,7 +296,11 @@ func (m *model) check() {
 func TestTheDeskIsMadeAgainFromItsRows(t *testing.T) {
 	identity := labIdentity(t)
 	route := modelRoute(t, identity)
-	if err := flag.Set("rapid.checks", "25"); err != nil {
+	checks := "12"
+	if soak {
+		checks = "250"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
 		t.Fatal(err)
 	}
 	defer flag.Set("rapid.checks", "100") //nolint:errcheck // its default
@@ -422,7 +433,7 @@ func TestARefusedAddressHoldsUpNoOther(t *testing.T) {
 // eventually waits for an outbox that lives.
 func (m *model) eventually(holds func() bool) {
 	m.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(pollEvery) {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("it comes to no end: %s", m.rows())
 		}
