@@ -27,7 +27,7 @@ const (
 // folder, near their quotas. Every acknowledged change must be there afterwards, the store must be
 // whole, and its counters must be exact.
 func TestKill(t *testing.T) {
-	rounds := 200
+	rounds := 100
 	if soak() {
 		rounds = 4000
 	}
