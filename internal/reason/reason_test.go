@@ -149,6 +149,12 @@ func TestReasonsSurviveJSON(t *testing.T) {
 }
 
 func TestLanguages(t *testing.T) {
+	for n, want := range map[int]string{0: "Inbox: 0 werden geöffnet",
+		1: "Inbox: 1 wird geöffnet", 2: "Inbox: 2 werden geöffnet"} {
+		if got := New("status-opening", "n", n).In(German); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 	for name, want := range map[string]Language{"": English, "en": English, "de": German} {
 		if got, err := ParseLanguage(name); got != want || err != nil {
 			t.Errorf("%q: got %q, %v", name, got, err)
