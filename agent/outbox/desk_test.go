@@ -202,9 +202,10 @@ func TestARefusalEndsWithItsEnvelope(t *testing.T) {
 		return &sealed{Envelope: ledger.Envelope{ID: e, Address: "fl-lab.dat"}}
 	}
 	s.desk.refuse(envelope("large"), reason.New("hub-full"))
+	over := &running{lane: s.desk.lanes[0], isReplaced: true} // its place is another's
 	ends := func(e id.Envelope) {
 		s.desk.tell(func() {
-			if err := s.desk.sent(e, &running{lane: s.desk.lanes[0]}, retry{}, nil); err != nil {
+			if err := s.desk.sent(e, over, retry{}, nil); err != nil {
 				t.Error(err)
 			}
 		})

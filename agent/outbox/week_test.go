@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
 	"sealpost/hub/api"
 	"sealpost/internal/freeport"
@@ -48,7 +49,8 @@ func TestTheHubIsGoneForAWeek(t *testing.T) {
 		o := &Outbox{log: slog.New(enabled{log}), hub: client, trust: &trust.Trust{}}
 		o.desk = newDesk(o)
 		close(o.desk.ended)
-		s := &sealed{content: bytes.NewBufferString("ciphertext")}
+		s := &sealed{content: bytes.NewBufferString("ciphertext"),
+			messages: make([]ledger.Outgoing, 1)}
 		s.ID, s.Size = id.Random128[id.Envelope](), 10
 		ctx, cancel := context.WithTimeout(t.Context(), week)
 		defer cancel()
