@@ -389,23 +389,29 @@ func (a *Agent) renew(ctx context.Context) error {
 // logRefusals logs the sites that take nothing from this one, and those from which it takes
 // nothing.
 func logRefusals(log *slog.Logger, before Link, hello api.Hello) {
-	logSites(log, "sites block this one", before.BlockedBy, hello.BlockedBy)
+	siteChange{log, before.BlockedBy, hello.BlockedBy}.Warn("sites block this one")
 	for _, why := range []string{api.WithheldUncompared, api.WithheldToday} {
-		logSites(log.With("why", why), "sites take nothing from this one for now",
-			withheldFor(before.Withheld, why), withheldFor(hello.Withheld, why))
+		siteChange{log.With("why", why), withheldFor(before.Withheld, why),
+			withheldFor(hello.Withheld, why)}.Warn("sites take nothing from this one for now")
 	}
-	logSites(log, "files of sites that were not compared wait",
-		sendersOf(before.Uncompared), sendersOf(hello.Uncompared))
+	siteChange{log, sendersOf(before.Uncompared), sendersOf(hello.Uncompared)}.Warn(
+		"files of sites that were not compared wait")
 }
 
-// logSites logs a trouble of sites when the list changes, and its end.
-func logSites(log *slog.Logger, trouble string, before, now []id.Site) {
+// siteChange is a change of the sites in a trouble.
+type siteChange struct {
+	log         *slog.Logger
+	before, now []id.Site
+}
+
+// Warn logs the trouble when the list has changed, and its end.
+func (c siteChange) Warn(trouble string) {
 	switch {
-	case slices.Equal(before, now):
-	case len(now) == 0:
-		log.Info("ended: "+trouble, "sites", before)
+	case slices.Equal(c.before, c.now):
+	case len(c.now) == 0:
+		c.log.Info("ended: "+trouble, "sites", c.before)
 	default:
-		log.Warn(trouble, "sites", now)
+		c.log.Warn(trouble, "sites", c.now)
 	}
 }
 
