@@ -24,6 +24,7 @@ var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-follows":   killWhenItGoesOn,
 	"outbox-dropped":   killWhenTheRouteChanges,
 	"outbox-segment":   killBetweenSegments,
+	"inbox-edge":       killBetweenSegmentsAtACentre,
 	"outbox-given":     killWhenGivenToASealer,
 	"inbox-refused":    killWhenRefused,
 
@@ -232,6 +233,28 @@ func killBetweenSegments(t *testing.T, point string) {
 		t.Errorf("it was sealed under %d envelope ids", n)
 	}
 	w.Audit()
+}
+
+// killBetweenSegmentsAtACentre sends a file of more than one segment. The centre does not read the
+// first one twice.
+func killBetweenSegmentsAtACentre(t *testing.T, point string) {
+	w := newWorld(t)
+	centre := w.Centre("CA-RC", "fl-lab.*")
+	lab := w.Lab("FL-LAB", centre)
+	centre.Stop()
+	centre.Start("SEALPOST_FAULT=" + point)
+	lab.MoveIn("two segments.bin", 290*mib)
+	centre.diesAt(point)
+	begun, err := filepath.Glob(centre.at("inbox", ".sealpost", "tmp", "*", "edge"))
+	must(t, err)
+	if len(begun) != 1 {
+		t.Fatalf("begun are %v", begun)
+	}
+	centre.Start()
+	w.Audit()
+	if !centre.Says(`msg="goes on"`) {
+		t.Error("it began anew")
+	}
 }
 
 // killWhenGivenToASealer drops files where a sealer is free: they go to it straight from their

@@ -88,12 +88,16 @@ var ErrExpect = errors.New("the hub's record makes no sense")
 // fault is local: only with that proof it returns a *Refusal. After any other error a retry may
 // succeed.
 func (o *Opener) Open(src io.Reader, want Expect, sink Sink) (Opened, error) {
+	return o.open(src, want, nil, sink)
+}
+
+func (o *Opener) open(src io.Reader, want Expect, from *Resumption, sink Sink) (Opened, error) {
 	if err := o.accept(want); err != nil {
 		return Opened{}, fmt.Errorf("open %s: %w", want.Envelope, err)
 	}
 	p := openings.Get().(*opening)
 	defer p.release()
-	p.opener, p.want, p.sink = o, want, sink
+	p.opener, p.want, p.sink, p.from, p.resumed = o, want, sink, from, from != nil
 	p.source = source{r: src, size: want.Size, sums: want.CRC32C}
 	opened, err := p.run()
 	if err == nil {
@@ -151,8 +155,13 @@ type opening struct {
 	tally  *tally
 	order  entryOrder
 	left   int // entries that may follow
-	header []byte
-	buf    []byte
+
+	raw     []byte      // message.json
+	from    *Resumption // until the rest of its content is read; nil: none
+	resumed bool
+	single  bool // the message is one file
+	header  []byte
+	buf     []byte
 }
 
 var openings = sync.Pool{New: func() any {
@@ -161,6 +170,7 @@ var openings = sync.Pool{New: func() any {
 
 func (p *opening) release() {
 	p.opener, p.want, p.sink, p.source, p.cut = nil, Expect{}, nil, source{}, segmentReader{}
+	p.raw, p.from = nil, nil
 	p.tar.reset(nil, 0)
 	p.tally.reset()
 	openings.Put(p)
@@ -173,6 +183,12 @@ func (p *opening) judge(err error) error {
 	var f *flaw
 	if !errors.As(err, &f) {
 		return err
+	}
+	if p.source.err != nil {
+		return p.source.err
+	}
+	if p.resumed {
+		return fmt.Errorf("%w: %w", ErrUnproven, f.err)
 	}
 	if err := p.source.prove(p.buf); err != nil {
 		return err

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 
@@ -94,7 +95,12 @@ type segmentReader struct {
 	plain    io.Reader // of the current segment
 	n        int       // counts the segments, from 1
 	hasPlain bool
+	stops    bool // Read returns errEdge once at each edge
+	stopped  bool // at the present one
 }
+
+// errEdge means that the next byte is the first one of another segment.
+var errEdge = errors.New("edge of a segment")
 
 func (s *segmentReader) Read(p []byte) (int, error) {
 	for {
@@ -111,6 +117,10 @@ func (s *segmentReader) Read(p []byte) (int, error) {
 		}
 		if s.src.at == s.src.size {
 			return 0, io.EOF
+		}
+		if s.stops && !s.stopped {
+			s.stopped = true
+			return 0, errEdge
 		}
 		if err := s.next(); err != nil {
 			return 0, err
@@ -131,6 +141,6 @@ func (s *segmentReader) next() error {
 		return flawf(statement.CodeMetadataMismatch, "segment %d is encrypted for others than the "+
 			"first one", s.n+1)
 	}
-	s.n, s.plain, s.hasPlain = s.n+1, plain, false
+	s.n, s.plain, s.hasPlain, s.stopped = s.n+1, plain, false, false
 	return nil
 }

@@ -18,18 +18,25 @@ import (
 
 // run makes the checks 2 to 7, in order.
 func (p *opening) run() (Opened, error) {
-	p.cut = segmentReader{src: &p.source, size: cmp.Or(p.opener.segment, segmentSize),
+	p.cut = segmentReader{src: &p.source, size: p.segmentSize(),
 		unwrap: unwrapper{keys: p.opener.Keys}, header: p.header}
+	if p.from != nil {
+		if err := p.restore(p.from); err != nil {
+			return Opened{}, err
+		}
+	}
 	if err := p.cut.next(); err != nil {
 		return Opened{}, err
 	}
 	return p.archive(&p.cut)
 }
 
+func (p *opening) segmentSize() int64 { return cmp.Or(p.opener.segment, segmentSize) }
+
 // archive makes the checks 3 to 7 on the plaintext.
 func (p *opening) archive(plain io.Reader) (Opened, error) {
 	p.tar.reset(plain, p.want.Size)
-	raw, head, err := p.head()
+	head, err := p.head()
 	if err != nil {
 		return Opened{}, err
 	}
@@ -37,32 +44,37 @@ func (p *opening) archive(plain io.Reader) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
-	key, jws, err := p.signature(last, hashOf(raw))
+	key, jws, err := p.signature(last, hashOf(p.raw))
 	if err != nil {
 		return Opened{}, err
 	}
 	if err := p.tar.end(); err != nil {
 		return Opened{}, archiveFlaw(statement.CodeTrailingData, err)
 	}
-	return Opened{SenderKey: key, Messages: messages, Head: raw, Signature: jws}, nil
+	return Opened{SenderKey: key, Messages: messages, Head: p.raw, Signature: jws}, nil
 }
 
 // head makes the third check, of message.json. It is not trusted yet: it may only cause a refusal.
-func (p *opening) head() (raw []byte, h Head, err error) {
-	m, err := p.tar.next()
-	if err != nil {
-		return nil, h, archiveFlaw(statement.CodeEntryInvalid, err)
+func (p *opening) head() (h Head, err error) {
+	if p.from != nil {
+		p.raw = p.from.Head
+	} else {
+		m, err := p.tar.next()
+		if err != nil {
+			return h, archiveFlaw(statement.CodeEntryInvalid, err)
+		}
+		p.raw, err = p.small(m, headPath, maxHead, statement.CodeMetadataInvalid)
+		if err != nil {
+			return h, err
+		}
 	}
-	if raw, err = p.small(m, headPath, maxHead, statement.CodeMetadataInvalid); err != nil {
-		return nil, h, err
-	}
-	if h, err = ParseHead(raw); err != nil {
-		return nil, h, &flaw{code: statement.CodeMetadataInvalid, err: err}
+	if h, err = ParseHead(p.raw); err != nil {
+		return h, &flaw{code: statement.CodeMetadataInvalid, err: err}
 	}
 	if err := p.forMe(h); err != nil {
-		return nil, h, err
+		return h, err
 	}
-	return raw, h, p.asAnnounced(h)
+	return h, p.asAnnounced(h)
 }
 
 // forMe compares the head with this site and with the age header.
@@ -116,7 +128,14 @@ func (p *opening) asAnnounced(h Head) error {
 func (p *opening) messages(h Head) ([]OpenedMessage, member, error) {
 	p.left = cmp.Or(p.opener.entries, MaxEntries)
 	opened := make([]OpenedMessage, len(h.Messages))
-	m, err := p.tar.next()
+	p.single = len(h.Messages) == 1 && h.Messages[0].Content.Type == TypeFile
+	var m member
+	var err error
+	if p.from != nil {
+		m = p.from.member(&p.tar)
+	} else {
+		m, err = p.tar.next()
+	}
 	for i, hm := range h.Messages {
 		if err != nil {
 			return nil, m, archiveFlaw(statement.CodeEntryInvalid, err)
@@ -189,11 +208,21 @@ func (p *opening) entry(n int, path string, m member) error {
 }
 
 func (p *opening) file(n int, path string, m member, mtime time.Time) error {
-	w, err := p.sink.File(n, path, m.exec, mtime, m.size)
+	var w io.WriteCloser
+	var err error
+	resumer, resumes := p.sink.(Resumer)
+	if p.from == nil {
+		w, err = p.sink.File(n, path, m.exec, mtime, m.size)
+	} else {
+		w, err = resumer.Continue(path, mtime, p.from.Written)
+		p.from = nil
+	}
 	if err != nil {
 		return fmt.Errorf("store %q: %w", path, err)
 	}
-	err = p.copyTo(w)
+	p.cut.stops = resumes && p.single
+	err = p.copyTo(w, m)
+	p.cut.stops = false
 	if closed := w.Close(); err == nil && closed != nil {
 		err = closed
 	}
@@ -204,8 +233,8 @@ func (p *opening) file(n int, path string, m member, mtime time.Time) error {
 	return err
 }
 
-// copyTo hashes the current body and writes it to w. An error of w is returned as it is.
-func (p *opening) copyTo(w io.Writer) error {
+// copyTo hashes the body of m and writes it to w. An error of w is returned as it is.
+func (p *opening) copyTo(w io.Writer, m member) error {
 	for {
 		k, err := p.tar.Read(p.buf)
 		p.tally.content.Write(p.buf[:k])
@@ -216,6 +245,13 @@ func (p *opening) copyTo(w io.Writer) error {
 		}
 		if err == io.EOF {
 			return nil
+		}
+		if err == errEdge {
+			err = p.keep(m)
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return archiveFlaw(statement.CodeEntryInvalid, err)

@@ -80,7 +80,7 @@ func (t *tarReader) full(p []byte) error {
 		if err == io.EOF && len(p) > 0 {
 			return fmt.Errorf("%w: it ends too early", errArchive)
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && err != io.EOF && err != errEdge {
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func octal(field []byte) (int64, bool) {
 	return n, field[last] == 0
 }
 
-// Read reads the current member's body, and checks the zeros behind it.
+// Read reads the current member's body, and checks the zeros behind it. It passes on errEdge.
 func (t *tarReader) Read(p []byte) (int, error) {
 	if t.left == 0 {
 		return 0, t.endBody()

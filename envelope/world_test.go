@@ -195,7 +195,8 @@ type tray struct {
 	times map[string]time.Time
 	dirs  []string
 
-	signed []byte // all entries
+	signed []byte    // all entries
+	open   *trayFile // the last file
 }
 
 func newTray() *tray {
@@ -217,7 +218,8 @@ func (s *tray) File(message int, path string, executable bool, mtime time.Time,
 	size int64) (io.WriteCloser, error) {
 	key := s.key(message, path)
 	s.modes[key], s.times[key] = executable, mtime
-	return &trayFile{tray: s, key: key}, nil
+	s.open = &trayFile{tray: s, key: key}
+	return s.open, nil
 }
 
 func (s *tray) Signed(entry []byte) error {

@@ -22,6 +22,7 @@ type fetcher struct {
 	hub      *api.Client
 	onRetry  func(error) // gets each failure that is retried
 	delivery api.DeliveryID
+	from     int64
 	size     int64
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -38,10 +39,10 @@ type piece struct {
 	err  error
 }
 
-// fetch starts to read a ciphertext. The caller must stop the fetcher.
-func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64,
+// fetch starts to read a ciphertext at an offset. The caller must stop the fetcher.
+func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, from, size int64,
 	failing func(error)) *fetcher {
-	f := &fetcher{hub: hub, onRetry: failing, delivery: d, size: size,
+	f := &fetcher{hub: hub, onRetry: failing, delivery: d, from: from, size: size,
 		ranges: make(chan chan piece, rangesAhead-1)}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	f.work.Go(f.start)
@@ -57,7 +58,7 @@ func (f *fetcher) stop() {
 // start requests one range after the other, as far ahead as the reader allows.
 func (f *fetcher) start() {
 	defer close(f.ranges)
-	for offset := int64(0); offset < f.size; offset += api.RangeSize {
+	for offset := f.from; offset < f.size; offset += api.RangeSize {
 		result := make(chan piece, 1)
 		select {
 		case f.ranges <- result:

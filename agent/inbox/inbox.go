@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -63,6 +64,9 @@ type Inbox struct {
 	hub    *api.Client
 	log    *slog.Logger
 
+	// content reads a ciphertext from an offset on; a test replaces it.
+	content func(ctx context.Context, d *delivery, from int64) (r io.Reader, stop func())
+
 	small, large *turns         // leased, to be opened
 	opened       chan *delivery // opened, to be placed
 	settling     chan struct{}
@@ -91,18 +95,21 @@ type Inbox struct {
 		folder    beneath.ID
 		hasOwners bool
 	}
+	collecting  sync.Mutex  // is held while edges are looked for or removed
 	isRecovered atomic.Bool // recover has succeeded; leaseAll alone sets it
 }
 
 // New returns an inbox. Run does the work and makes the inbox's folders.
 func New(o Options) *Inbox {
-	return &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
+	b := &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
 		small: newTurns(o.Workers), large: newTurns(largeOpeners),
 		opened: make(chan *delivery, maxGroup), settling: make(chan struct{}, 1),
 		held: map[id.Envelope]*delivery{}, reasons: map[id.Envelope]reason.Reason{},
 		progress: map[id.Envelope]*download{},
 		isMended: true, // the start may have another configuration or disk
 	}
+	b.content = b.source
+	return b
 }
 
 // Run works until the context ends, and returns after its goroutines. It returns api.ErrHeld if

@@ -25,6 +25,9 @@ const blockedInterval = 5 * time.Second
 // maxLargeQueue limits the large deliveries that wait here for an opener.
 const maxLargeQueue = 256
 
+// collectInterval is the interval between looks for begun downloads that are over.
+const collectInterval = time.Hour
+
 // extendInterval is the interval between checks for leases to extend.
 const extendInterval = 5 * time.Second
 
@@ -158,12 +161,13 @@ func (b *Inbox) isReady(ctx context.Context) (bool, error) {
 		b.isRecovered.Store(true)
 	}
 	b.setUnusable(reason.Reason{})
-	return b.hasSpace(f), nil
+	return b.hasSpace(ctx, f), nil
 }
 
 // watch notices an inbox that becomes unusable, full or usable while a lease waits at the hub. It
 // notices the end of other trouble too.
 func (b *Inbox) watch(ctx context.Context) error {
+	collected := time.Now() // recover has done it
 	for backoff.Sleep(ctx, blockedInterval) == nil {
 		if !b.isRecovered.Load() {
 			continue // leaseAll looks
@@ -174,7 +178,17 @@ func (b *Inbox) watch(ctx context.Context) error {
 		}
 		if err == nil {
 			b.setUnusable(reason.Reason{})
-			b.hasSpace(f)
+			b.hasSpace(ctx, f)
+			if time.Since(collected) > collectInterval {
+				collected = time.Now()
+				err := b.openVolumes(ctx, f)
+				if err == nil {
+					err = b.collectOver(ctx, f)
+				}
+				if ignoreLocal(err) != nil {
+					return ignoreCancel(ctx, err)
+				}
+			}
 			b.lookAtTrouble(ctx, f)
 			f.close()
 		}
@@ -217,9 +231,16 @@ func ignoreLocal(err error) error {
 	return err
 }
 
-// hasSpace reports whether the inbox's volume has space, and logs a change.
-func (b *Inbox) hasSpace(f *folders) bool {
+// hasSpace reports whether the inbox's volume has space, and logs a change. It makes space of begun
+// downloads if it must.
+func (b *Inbox) hasSpace(ctx context.Context, f *folders) bool {
 	err := b.checkSpace(f.top, 0)
+	if errors.Is(err, errFull) {
+		if _, err := b.makeRoom(ctx, f, f.temp); err != nil {
+			b.log.Warn("begun downloads not removed", "error", err)
+		}
+		err = b.checkSpace(f.top, 0)
+	}
 	var why reason.Reason
 	if errors.Is(err, errFull) {
 		why = reason.Of(err)

@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -92,8 +93,9 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 	return nil
 }
 
-// openInto opens an envelope into a new folder below .sealpost/tmp. It checks space and folders
-// first, to download nothing in vain. After a failure it removes the folder.
+// openInto opens an envelope into a folder below .sealpost/tmp, a new one or that of an earlier
+// attempt. It checks space and folders first, to download nothing in vain. After a failure it
+// removes the folder, unless the next attempt can go on in it.
 func (b *Inbox) openInto(ctx context.Context, d *delivery) error {
 	f, err := b.enter(ctx)
 	if err != nil {
@@ -108,40 +110,80 @@ func (b *Inbox) openInto(ctx context.Context, d *delivery) error {
 	if v != nil {
 		top, temp, prefix = v.top, v.temp, string(d.Sender)+"/"
 	}
-	room, err := top.Room()
+	dir, at, err := b.findEdge(f, temp, d)
 	if err != nil {
 		return localError{err}
 	}
-	never := b.checkEver(room, top.Path(), d.Size, 0)
-	if never == nil { // else its content is only verified
-		if err := b.checkRoom(room, top.Path(), d.Size); err != nil {
-			return err
-		}
+	never, err := b.checkFit(ctx, f, top, temp, d.Size-at.Before())
+	if err != nil {
+		return err
 	}
 	if err := b.resumePlacing(ctx, f, d); err != nil {
 		return err
 	}
-	base := string(d.Envelope) + "-" + rand.Text() // never reused: see folders.go
+	if at != nil && never == nil {
+		d.dir = dir
+		b.log.Info("goes on", "envelope", d.Envelope, "at", at.At, "size", d.Size)
+		err := b.unpack(ctx, f, d, nil, at)
+		if err = b.leave(f, d, err); !errors.Is(err, envelope.ErrUnproven) {
+			return err
+		}
+		b.log.Warn("begun download is useless", "envelope", d.Envelope, "error", err)
+	}
+	base := string(d.Envelope) + "-" + rand.Text() // never reused by another: see folders.go
 	d.dir = prefix + base
 	if err := temp.Mkdir(base, 0o700); err != nil {
 		return localError{err}
 	}
-	if err = b.unpack(ctx, f, d, never); err != nil {
-		if err := f.discard(d.dir); err != nil {
-			b.log.Warn("temporary files not removed", "envelope", d.Envelope, "error", err)
-		}
-	}
-	return err
+	return b.leave(f, d, b.unpack(ctx, f, d, never, nil))
 }
 
-// unpack writes the verified content of an envelope to the folder of its attempt. If the content
-// never fits, it is only verified: a refusal needs that.
-func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery, never error) error {
+// checkFit checks the room for so many more bytes. If it must, it makes room of begun downloads. It
+// returns why the disk can never take them: then the content is only verified.
+func (b *Inbox) checkFit(ctx context.Context, f *folders, top, temp *beneath.Dir,
+	size int64) (never, err error) {
+	for {
+		room, err := top.Room()
+		if err != nil {
+			return nil, localError{err}
+		}
+		if never := b.checkEver(room, top.Path(), size, 0); never != nil {
+			return never, nil
+		}
+		full := b.checkRoom(room, top.Path(), size)
+		if full == nil {
+			return nil, nil
+		}
+		if isFreed, err := b.makeRoom(ctx, f, temp); err != nil || !isFreed {
+			return nil, cmp.Or(err, full)
+		}
+	}
+}
+
+// leave removes the folder of a failed attempt, unless the next one can go on in it. It returns the
+// failure.
+func (b *Inbox) leave(f *folders, d *delivery, failure error) error {
+	var refusal *envelope.Refusal
+	isUseless := errors.As(failure, &refusal) || errors.Is(failure, envelope.ErrUnproven) ||
+		errors.As(failure, new(localError))
+	if failure == nil || !isUseless && f.hasEdge(d.dir) {
+		return failure
+	}
+	if err := f.discard(d.dir); err != nil {
+		b.log.Warn("temporary files not removed", "envelope", d.Envelope, "error", err)
+	}
+	return failure
+}
+
+// unpack writes the verified content of an envelope to the folder of its attempt. It begins at an
+// edge; nil: at the start. If the content never fits, it is only verified: a refusal needs that.
+func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery, never error,
+	at *envelope.Resumption) error {
 	dir, err := f.envelope(d.dir)
 	if err != nil {
 		return localError{err}
 	}
-	src, stop := b.source(ctx, d)
+	src, stop := b.content(ctx, d, at.Before())
 	defer stop()
 	opener := envelope.Opener{
 		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier,
@@ -157,8 +199,16 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery, never error
 			to.refused[n] = never
 		}
 	}
+	if to.access.hasOwners {
+		to.edges = &edges{parent: f.parentOf(d.dir)}
+	}
 	defer to.close()
-	out, err := opener.Open(src, expect(d), to)
+	var out envelope.Opened
+	if at == nil {
+		out, err = opener.Open(src, expect(d), to)
+	} else {
+		out, err = opener.Resume(src, expect(d), *at, to)
+	}
 	if err == nil {
 		err = to.finish()
 	}
@@ -194,13 +244,13 @@ func (m opened) syncLarge(dir *beneath.Dir) error {
 	}
 }
 
-// source returns the ciphertext from the lease, or reads it from the hub in ranges.
-func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
+// source returns the ciphertext from the lease, or reads it from an offset on in ranges.
+func (b *Inbox) source(ctx context.Context, d *delivery, from int64) (io.Reader, func()) {
 	if d.Content != nil {
 		return bytes.NewReader(d.Content), func() {}
 	}
-	f := fetch(ctx, b.hub, d.DeliveryID, d.Size, func(err error) { b.noteFailure(d, err) })
-	m := progress.Start(d.Size, 0, time.Now())
+	f := fetch(ctx, b.hub, d.DeliveryID, from, d.Size, func(err error) { b.noteFailure(d, err) })
+	m := progress.Start(d.Size, from, time.Now())
 	b.mu.Lock()
 	b.progress[d.Envelope] = &download{m, d}
 	b.mu.Unlock()

@@ -47,7 +47,17 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 				"error", p.failed)
 		}
 	}
-	err := f.eachTemp(func(temp *beneath.Dir, prefix string) error {
+	if err := b.collectOver(ctx, f); err != nil {
+		return err
+	}
+	begun, err := f.edges()
+	if err != nil {
+		return localError{err}
+	}
+	for _, e := range begun {
+		kept[e.dir] = true // the next lease goes on with it
+	}
+	err = f.eachTemp(func(temp *beneath.Dir, prefix string) error {
 		return errors.Join(b.restoreRecords(f, temp, prefix), f.discardAll(temp, prefix, kept))
 	})
 	if err != nil {

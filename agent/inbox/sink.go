@@ -38,6 +38,7 @@ type sink struct {
 	entries int64
 	room    func(entries int64) error // now and then; nil: not checked
 	full    error                     // the inodes did not suffice: entries are counted
+	edges   *edges                    // nil: an attempt that ends early begins anew
 
 	open []openFolder // from root down to the folder of the last entry, each in the one before
 }
@@ -211,6 +212,7 @@ func (s *sink) setTime(d dirTime) error {
 
 func (s *sink) close() {
 	s.closeUnless("")
+	s.edges.wait() //nolint:errcheck // the content is given up, or was synced since
 	s.signed.close()
 	s.twins.names.close()
 	if s.times != nil {
@@ -243,6 +245,9 @@ func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time
 	if err := errors.Join(s.access.apply(file.File, mode, s.hasList),
 		markFromElsewhere(file.File)); err != nil {
 		return nil, localError{errors.Join(err, file.File.Close())}
+	}
+	if s.edges != nil {
+		s.edges.file = file
 	}
 	return file, nil
 }
@@ -285,9 +290,10 @@ func (f *sinkFile) Write(p []byte) (int, error) {
 // messages at once.
 func (f *sinkFile) Close() error {
 	fault.Point("inbox-written")
+	kept := f.sink.edges.wait()
 	err := durable.SetTime(f.File, f.mtime)
 	byName := errors.Is(err, durable.ErrUnsupported)
-	err = errors.Join(ignoreUnable(err), f.File.Close())
+	err = errors.Join(kept, ignoreUnable(err), f.File.Close())
 	if err == nil && byName {
 		err = ignoreUnable(f.sink.root.Chtimes(f.name, f.mtime))
 	}
