@@ -70,7 +70,8 @@ func TestARecipientKeyIsRotated(t *testing.T) {
 	centre.stop()
 	lab.drop("held.csv", []byte("held.csv"))
 	eventually(t, "it is at the hub", func() bool {
-		return lab.status().Outbox.Counts[ledger.Published] == 1
+		latest := lab.status().Outbox.Latest[0]
+		return latest.Name == "held.csv" && latest.State == ledger.Published
 	})
 	held := hub.LetterRequest{Message: lab.status().Outbox.Latest[0].ID}
 	var letters hub.LettersAnswer

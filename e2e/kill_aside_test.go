@@ -37,6 +37,35 @@ var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-removing":  killWhenRemoved,
 	"outbox-set-aside": killWhenRemoved,
 	"outbox-removed":   killWhenRemoved,
+
+	"agent-key-added":     killWhenRotated,
+	"agent-key-stated":    killWhenRotated,
+	"agent-key-published": killWhenRotated,
+	"agent-key-destroyed": killWhenRotated,
+	"secret-exchanged":    killWhenRotated,
+}
+
+// killWhenRotated changes the recipient key of a centre, and destroys the former one at once.
+func killWhenRotated(t *testing.T, point string) {
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("before.csv", smallFile)
+	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 1 },
+		lab.statusText)
+	centre.Stop()
+	centre.Start("SEALPOST_FAULT=" + point)
+	eventually(t, "the key is changed, or the agent has died", func() bool {
+		_, _, code := run(t, "agent", "rotate", "--dir", centre.dir)
+		return code == 0 || !centre.Running()
+	}, centre.statusText)
+	if point == "agent-key-destroyed" {
+		run(t, "agent", "rotate", "--destroy", "--yes", "--dir", centre.dir)
+	}
+	centre.diesAt(point)
+	if point != "agent-key-destroyed" {
+		lab.Drop("meanwhile.csv", smallFile) // sealed for the key that the lab knows
+	}
+	centre.Start()
+	w.Audit()
 }
 
 // killWhenRemoved has an old file removed from delivered.
@@ -45,8 +74,9 @@ func killWhenRemoved(t *testing.T, point string) {
 	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
 	lab.Start()
 	lab.Drop("old.csv", smallFile)
-	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 1 },
-		lab.statusText)
+	eventually(t, "it is delivered, and the ledger has that", func() bool {
+		return lab.sum(`SELECT count(*) FROM message WHERE filed = 1`) == 1
+	}, lab.statusText)
 	lab.Stop()
 	const days = "172800000" // in milliseconds
 	lab.exec("UPDATE message SET claimed = claimed - " + days + ", filed_at = filed_at - " + days)
