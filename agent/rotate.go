@@ -141,11 +141,15 @@ func (a *Agent) destroyFormer() (Done, error) {
 func (a *Agent) keepNewest(by string) error {
 	a.keyChange.Lock()
 	defer a.keyChange.Unlock()
+	key, err := lastStatement(a.cfg)
+	if err != nil {
+		return err
+	}
 	if err := a.keys.KeepNewest(recipientKeyFile(a.cfg)); err != nil {
 		return err
 	}
 	fault.Point("agent-key-destroyed")
-	a.log.Info("former recipient key destroyed", "by", by, "key_hash", a.keyHash())
+	a.log.Info("former recipient key destroyed", "by", by, "key_hash", key.Prev)
 	return nil
 }
 

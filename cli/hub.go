@@ -117,6 +117,7 @@ func hubInitCommand() *cobra.Command {
 	f.StringVar(&request, "request", "", "write a request for the issuing key to this file, "+
 		"and do nothing else")
 	f.StringVar(&o.Signed, "signed", "", "the signed request, from sealpost certs authority")
+	cmd.MarkFlagsMutuallyExclusive("request", "signed")
 	f.StringVar(&o.Suite, "suite", "",
 		`the network's encryption, "hybrid" (post-quantum) or "x25519"; `+
 			`fixed for ever (default "hybrid")`)

@@ -37,6 +37,9 @@ func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 	if err := h.dir.view().notAdmin(in.Site); err != nil {
 		return Invited{}, err
 	}
+	if string(in.Site) == string(h.config.Name) {
+		return Invited{}, reason.Err("hub-name-of-hub", "name", in.Site)
+	}
 	s, known := h.dir.view().sites[in.Site]
 	isNew := !known || s.isRemoved()
 	if isNew {
@@ -159,6 +162,9 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	}
 	if h.isDistrusted(in.Fingerprint) {
 		return Changed{}, reason.Err("hub-admit-distrusted", "site", in.Site)
+	}
+	if holder := h.dir.view().holderOf(in.Fingerprint); holder != "" && holder != in.Site {
+		return Changed{}, reason.Err("hub-key-of-another", "site", in.Site, "holder", holder)
 	}
 	s, known := h.dir.view().sites[in.Site]
 	if !known || s.isRemoved() {

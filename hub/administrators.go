@@ -61,6 +61,21 @@ func (t *table) notAdmin(name id.Site) error {
 	return nil
 }
 
+// holderOf returns the site or admin that has a key; "" if none has it.
+func (t *table) holderOf(key id.Hash) id.Site {
+	for _, s := range t.sites {
+		if s.Key == key && !s.isRemoved() {
+			return s.Name
+		}
+	}
+	for _, a := range t.admins {
+		if a.Key == key {
+			return a.Name
+		}
+	}
+	return ""
+}
+
 // inviteAdmin makes an invitation of an admin or viewer.
 func (h *Hub) inviteAdmin(ctx context.Context, in InviteAdminRequest) (Invited, error) {
 	if _, err := id.ParseSite(string(in.Name)); err != nil {

@@ -116,7 +116,7 @@ func (h *Hub) admitted(c client) (site, *api.Error) {
 		}
 		return site{}, &api.Error{Code: api.CodeNotAdmitted, Detail: fmt.Sprintf("%s with the key "+
 			"%s is no administrator of this hub, or not any more; at the hub, one can be "+
-			"invited: sealpost hub invite %s --role admin|viewer", c.name, c.key, c.name)}
+			"invited: sealpost hub invite %s --role admin|operator|viewer", c.name, c.key, c.name)}
 	}
 	s, known := t.sites[c.name]
 	if !known || s.isRemoved() || s.Key != c.key {

@@ -58,6 +58,7 @@ func (h *Hub) Call(ctx context.Context, u User, path string, in any) (any, error
 			return a.console(h, ctx, u, in)
 		}
 	}
+	h.log.Warn(refusedRole, "caller", u.Name, "role", u.Role, "call", path, "at", "the console")
 	return nil, reason.Err("console-not-allowed", "role", u.Role)
 }
 

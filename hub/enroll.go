@@ -93,6 +93,12 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 		if !isAdmin { // an admin is not admitted, but invited anew
 			h.knocks.note(in.Site, key, from, whyRefused(api.CodeInvitation), h.now())
 		}
+		if isAdmin {
+			return of, problem(api.CodeInvitation, "this invitation was used before with another "+
+				"key (%s) than this computer's (%s); if that was not you, that computer has your "+
+				"rights: tell the hub's administrator at once, who takes them away with "+
+				"sealpost hub remove %s, and can then invite you again", inv.Bound, key, in.Site)
+		}
 		return of, problem(api.CodeInvitation, "this invitation was used before with another key "+
 			"(%s) than this computer's (%s); if that was not you, tell the hub's administrator, "+
 			"who can admit this computer (sealpost hub sites)", inv.Bound, key)

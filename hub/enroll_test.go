@@ -13,6 +13,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/hub/api"
+	"sealpost/internal/reason"
 )
 
 func TestAnInvitationIsForOneKey(t *testing.T) {
@@ -283,11 +284,21 @@ func TestAdmit(t *testing.T) {
 		{Site: "FL-LAB", Fingerprint: "abc", Role: "send"},
 		{Site: "FL-LAB", Fingerprint: lab.identity.Key(), Role: "admin"},
 		{Site: "PA-LAB", Fingerprint: lab.identity.Key()},
+		{Site: "PA-LAB", Fingerprint: lab.identity.Key(), Role: "send"}, // FL-LAB has this key
 		{Site: "FL-LAB", Fingerprint: lab.identity.Key(), Role: "send", MaySend: []string{"a..b"}},
 	} {
 		if got, err := tryAsk[Changed](other, ControlAdmit, bad); err == nil {
 			t.Errorf("admit %+v: %+v", bad, got)
 		}
+	}
+}
+
+// A site cannot have the name of its hub.
+func TestASiteHasAnotherNameThanItsHub(t *testing.T) {
+	q := openHeadquarters(t)
+	_, err := tryAsk[Invited](q, ControlInvite, InviteRequest{Site: "DC-HQ", Role: "send"})
+	if reason.Of(err).Code != "hub-name-of-hub" {
+		t.Errorf("the hub's own name: %v", err)
 	}
 }
 

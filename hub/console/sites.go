@@ -175,8 +175,8 @@ func invite(v *visit) error {
 	in := hub.InviteRequest{Site: site, Role: v.field("role"), MaySend: v.patterns("may_send")}
 	if text := v.field("days"); text != "" {
 		days, err := strconv.ParseUint(text, 10, 16)
-		if err != nil {
-			return misread("days", err)
+		if err != nil || days == 0 {
+			return misread("days", fmt.Errorf("%q is no number of days", text))
 		}
 		in.Valid = time.Duration(days) * 24 * time.Hour
 	}
@@ -207,7 +207,8 @@ func admit(v *visit) error {
 		Fingerprint: id.Hash(v.field("fingerprint")), Role: v.field("role"),
 		MaySend: v.patterns("may_send")},
 		func(out hub.Changed) string {
-			return changed(out, string(site)+" is admitted, and connects by itself.")
+			return changed(out, string(site)+" is admitted with this role. It connects by itself, "+
+				"but if it runs with another role: then it has to join again.")
 		})
 }
 
@@ -322,7 +323,7 @@ func (f quotaField) parse(text string) (int64, error) {
 	default:
 		n, err = strconv.ParseInt(text, 10, 64)
 	}
-	if err == nil && n <= 0 {
+	if err != nil || n <= 0 {
 		err = fmt.Errorf("%q is no limit", text)
 	}
 	return n, err
