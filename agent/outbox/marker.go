@@ -88,17 +88,19 @@ func (f *finder) examineMarker(h *handles, rel string) (isMarker bool, why reaso
 		}
 		return false, reason.Reason{}
 	}
-	isThere := false
 	for _, of := range marked {
 		if h.HasMarker(tray.OutboxPart + "/" + of) {
 			f.schedule(of, 0).costly = false
 			return true, reason.Reason{}
 		}
-		isThere = isThere || h.IsDir(tray.OutboxPart+"/"+of) ||
-			f.t.OnlyMarked && h.Exists(tray.OutboxPart+"/"+of)
-	}
-	if isThere {
-		return true, reason.New("marker-of-other")
+		entry, err := h.Lstat(tray.OutboxPart + "/" + of)
+		switch {
+		case err != nil || !entry.IsDir() && !f.t.OnlyMarked:
+		case entry.Owner == info.Owner: // a link, a pipe and the like
+			return true, reason.New("marker-of-unsent")
+		default:
+			return true, reason.New("marker-of-other")
+		}
 	}
 	for _, of := range marked {
 		if f.marksDelivered(h, of, info) {

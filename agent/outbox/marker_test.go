@@ -84,6 +84,12 @@ func TestAMarkerHasItsFileLookedAt(t *testing.T) {
 	if ready, why := f.examine(h, "a.csv.done"); ready != nil || why != reason.New("marker-alone") {
 		t.Errorf("a marker alone: %v, %q", ready, why)
 	}
+	if os.Symlink("a.csv", s.at("outbox/l.csv")) == nil { // an account of Windows may not
+		s.mark("l.csv.done")
+		if _, why := f.examine(h, "l.csv.done"); why != reason.New("marker-of-unsent") {
+			t.Errorf("the marker of a link: %q", why)
+		}
+	}
 	put(t, s.at("outbox"), "a.csv")
 	if ready, why := f.examine(h, "a.csv.done"); ready != nil || !why.IsZero() ||
 		f.pending["a.csv"] == nil {
