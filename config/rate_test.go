@@ -95,3 +95,30 @@ func TestRatesThatAreWrong(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRate reads any text. The limit of a rate changes at the time that At returns, and not before.
+func FuzzRate(f *testing.F) {
+	f.Add("Mon-Fri 07:00-19:00 5MiB/s, 20MiB/s", uint32(500), uint32(9000))
+	f.Add("22:00-06:00 unlimited, Sat-Sun 1MiB/s, 64KiB/s", uint32(0), uint32(1))
+	f.Add("Sun 22:00-02:00 1MiB/s", uint32(10080), uint32(70000))
+	f.Fuzz(func(t *testing.T, text string, minute, later uint32) {
+		var r Rate
+		if r.UnmarshalText([]byte(text)) != nil || len(r.periods) > 100 {
+			return
+		}
+		const most = 100 * 7 * dayLength // so many minutes are looked at
+		now := day(t, "2026-12-07 00:00").Add(time.Duration(minute%most) * time.Minute)
+		limit, until := r.At(now)
+		if limit != 0 && limit < int64(leastRate) {
+			t.Errorf("a limit of %d", limit)
+		}
+		then := now.Add(time.Duration(later%most) * time.Minute)
+		isSame := until.IsZero() || then.Before(until)
+		if got, _ := r.At(then); isSame && got != limit {
+			t.Errorf("%s: %d at %s, and %d at %s, before %s", text, limit, now, got, then, until)
+		}
+		if got, _ := r.At(until); !until.IsZero() && (got == limit || !until.After(now)) {
+			t.Errorf("%s: at %s nothing changes", text, until)
+		}
+	})
+}
