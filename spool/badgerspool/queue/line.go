@@ -48,7 +48,7 @@ type line struct {
 	next  Position
 	out   map[Position]*item
 	low   items     // the members of out
-	back  positions // the returned ones; one that has been leased or removed since is skipped
+	back  positions // the returned ones; one that is not isBack any more is skipped
 	ahead positions // those from next on; one that is not isAhead any more is skipped
 }
 
@@ -59,6 +59,7 @@ type item struct {
 	lease       *lease // nil: returned, or on its way elsewhere
 	index       int    // in low
 	isAhead     bool   // in the line's ahead
+	isBack      bool   // in the line's back
 }
 
 // leave takes the delivery at p out of the line.
@@ -73,7 +74,8 @@ func (l *line) leave(p Position) *item {
 func (l *line) returned() *item {
 	for len(l.back) > 0 {
 		p := heap.Pop(&l.back).(Position)
-		if it, ok := l.out[p]; ok && it.lease == nil {
+		if it, ok := l.out[p]; ok && it.isBack {
+			it.isBack = false
 			return it
 		}
 	}
@@ -82,12 +84,16 @@ func (l *line) returned() *item {
 
 // offer lets the next Lease have a delivery that is out.
 func (l *line) offer(p Position) {
-	if it, ok := l.out[p]; ok && !p.Before(l.next) {
+	it, isOut := l.out[p]
+	switch {
+	case !isOut:
+	case !p.Before(l.next):
 		it.isAhead = true
 		heap.Push(&l.ahead, p)
-		return
+	default:
+		it.isBack = true
+		heap.Push(&l.back, p)
 	}
-	heap.Push(&l.back, p)
 }
 
 // earliestAhead takes the earliest delivery from ahead; nil if there is none.

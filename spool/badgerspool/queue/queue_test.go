@@ -27,6 +27,20 @@ func TestOrder(t *testing.T) {
 			b.now = b.now.Add(2 * time.Second)
 			b.expect(3, 1, 4)
 		},
+		"on hold and due again in the millisecond of a failed call": func(b *bench) {
+			b.publish(1)
+			due := b.release(b.expect(1)[0], 0)
+			b.store.fail = errStore
+			b.try(b.request(1))
+			b.store.fail = nil
+			held := Position{due.From, Held, due.Seq}
+			b.q.Moved(due, held)
+			b.q.Moved(held, due)
+			b.expect(1)
+			if n := b.q.Leased(b.now); n != 1 {
+				b.t.Errorf("%d leases of one delivery", n)
+			}
+		},
 		"a resting delivery holds up none": func(b *bench) {
 			b.publish(1)
 			b.release(b.expect(1)[0], 30*time.Second)
