@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,6 +40,16 @@ func TestOrder(t *testing.T) {
 			b.expect(1)
 			if n := b.q.Leased(b.now); n != 1 {
 				b.t.Errorf("%d leases of one delivery", n)
+			}
+		},
+		"a failed call costs no turn": func(b *bench) {
+			b.publishFrom("FL-LAB", 2, spool.Turn)
+			b.publishFrom("PA-LAB", 2, spool.Turn)
+			b.store.fail = errStore
+			b.try(b.request(1))
+			b.store.fail = nil
+			if got := sequences(b.lease(1)); !slices.Equal(got, []uint64{1}) {
+				b.t.Errorf("leased %v first", got)
 			}
 		},
 		"a resting delivery holds up none": func(b *bench) {

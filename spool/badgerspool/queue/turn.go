@@ -36,13 +36,15 @@ func (t *turn) add(l *lane, it *item, value []byte) {
 	l.spent += t.s.Cost(value)
 }
 
-// collect takes up to max deliveries out of the queue, in turns of its senders.
+// collect takes up to max deliveries out of the queue, in turns of its senders. An error costs no
+// sender its turn.
 func (q *Queue) collect(max int, now time.Time, view View) ([]Lease, error) {
 	ready := q.findReady(now)
 	if max < 1 || len(ready) == 0 {
 		return nil, nil
 	}
 	t := turn{now: now, max: max}
+	served := q.served
 	err := view(func(s Snapshot) error {
 		t.s = s
 		for len(ready) > 0 && len(t.found) < max {
@@ -68,6 +70,12 @@ func (q *Queue) collect(max int, now time.Time, view View) ([]Lease, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		for _, l := range t.found {
+			q.bySender[l.From].spent -= t.s.Cost(l.Value)
+		}
+		q.served = served
+	}
 	return t.found, err
 }
 
