@@ -140,7 +140,8 @@ func TestRequestsFromTheDocument(t *testing.T) {
 	s := newTrial(t, q)
 	rapid.Check(t, func(rt *rapid.T) {
 		all := endpoints()
-		for _, list := range [][]endpoint{all, all, all, all, at(api.PathPublish)} {
+		for _, list := range [][]endpoint{all, all, all, at(api.PathPublish),
+			at(api.PathLease)} {
 			if fault := s.try(rt, list); fault != "" {
 				rt.Fatal(fault)
 			}
