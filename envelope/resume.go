@@ -83,7 +83,7 @@ func (p *opening) restore(r *Resumption) error {
 	return nil
 }
 
-// member returns the member of the edge, of which the tar reader is to read the rest.
+// member returns the member of the edge. The tar reader reads the rest of it.
 func (r *Resumption) member(t *tarReader) member {
 	t.left, t.pad = r.Size-r.Written, padding(r.Size)
 	return member{path: r.Path, exec: r.Executable, mtime: r.ModTime, size: r.Size}

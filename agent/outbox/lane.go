@@ -77,7 +77,7 @@ func (d *desk) hasAnyPlace(l *lane) bool {
 	})
 }
 
-// withPlace lists the trays for which a sealer is free.
+// withPlace lists the trays that have a free sealer.
 func (d *desk) withPlace(l *lane) []string {
 	return slices.DeleteFunc(d.o.trayNames(), func(name string) bool {
 		return !d.hasPlace(l, name)

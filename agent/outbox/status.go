@@ -181,7 +181,7 @@ func (t *box) standing() TrayStatus {
 	return s
 }
 
-// addHolds adds to messages at the hub the reasons for which they wait there.
+// addHolds adds the reasons of their wait to messages at the hub.
 func (o *Outbox) addHolds(ctx context.Context, lists ...[]Message) error {
 	shutOut, err := o.trust.ShutOut(ctx)
 	for _, list := range lists {

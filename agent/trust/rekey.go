@@ -9,7 +9,7 @@ import (
 	"sealpost/statement"
 )
 
-// overlapMargin is the last part of an overlap, in which nothing is published for the former key.
+// overlapMargin ends an overlap: in it nothing is published for the former key.
 // A clock may be wrong, and the recipient has to open the envelope in time.
 const overlapMargin = 24 * time.Hour
 

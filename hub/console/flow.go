@@ -352,7 +352,7 @@ func (p *picture) column(sites []hub.SiteStatus, rate map[string]int64, x int,
 	}
 }
 
-// Backlog lists the sites for which something waits, the longest first.
+// Backlog lists the sites with waiting deliveries, the longest first.
 func (n network) Backlog() (list []hub.SiteStatus) {
 	for _, s := range n.Sites.Sites {
 		if s.Waiting > 0 {

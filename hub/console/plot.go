@@ -158,7 +158,7 @@ func over(past hub.HistoryAnswer, now time.Time, title string, u unit,
 	return line(title, points, past.Every, spanOf(past), now, u)
 }
 
-// rate returns a figure in each second in which the hub ran.
+// rate returns a figure for each second of the hub's run.
 func rate(n int64, s hub.Sample) float64 {
 	if s.Length <= 0 {
 		return 0
